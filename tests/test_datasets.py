@@ -44,7 +44,10 @@ def test_no_two_texts_of_a_shipped_set_are_alike(name: str) -> None:
 
 
 def test_the_near_duplicate_check_sees_a_changed_word() -> None:
-    one, other = "where is my parcel, it was due on monday", "where is my parcel, it was due on friday"
+    one, other = (
+        "where is my parcel, it was due on monday",
+        "where is my parcel, it was due on friday",
+    )
     assert fuzz.ratio(one, other) > 90
 
 

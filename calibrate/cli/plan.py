@@ -1,0 +1,124 @@
+"""`calibrate plan`: what a run would ask and cost, and whether the data can certify the bar."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from calibrate.cli.options import (
+    add_json,
+    add_project,
+    add_workflows,
+    case_count,
+    chosen_names,
+    load_tasks,
+    print_json,
+    project_of,
+)
+from calibrate.cli.session import open_client
+from calibrate.pipeline import TaskPlan, plan
+from calibrate.words import percent
+
+DESCRIPTION = "Say what a run would ask and cost at most, before a cent is spent. Asks nothing."
+EXAMPLE = "calibrate plan support-simple"
+
+PIPE_WIDTH = 160  # a file has no edge at which a table would have to be cut
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_workflows(parser)
+    add_project(parser)
+    parser.add_argument(
+        "--cases", metavar="N|all", type=case_count, help="only the first N of the seeded order"
+    )
+    add_json(parser)
+
+
+def handle(arguments: argparse.Namespace) -> int:
+    project = project_of(arguments)
+    cases = arguments.cases if isinstance(arguments.cases, int) else None
+    plans = []
+    for task in load_tasks(project, chosen_names(project, arguments.workflows)):
+        with open_client(project, task.name) as client:
+            plans.append(plan(task, client, cases=cases))
+    if arguments.json:
+        print_json({"workflows": [_as_json(found) for found in plans]})
+    else:
+        for found in plans:
+            _print(found)
+    return 0 if all(found.can_certify for found in plans) else 1
+
+
+def _print(found: TaskPlan) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    floor = found.task.workflow.bar.floor
+    console.print(
+        f"[bold]{escape(found.task.name)}[/]: {found.gate.cases} cases, bar {percent(floor)}"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "tier", "requests", "stored", "likely", "at most"):
+        table.add_column(title, justify="left" if title in ("model", "tier") else "right")
+    for row in found.candidates:
+        table.add_row(
+            escape(row.candidate.alias),
+            escape(row.candidate.tier),
+            f"{row.requests:,}",
+            f"{row.stored:,}",
+            f"${row.likely_usd:.4f}",
+            f"${row.most_usd:.4f}",
+        )
+    console.print(table)
+    for out in found.task.field.inapplicable:
+        print(f"{out.alias} ({out.tier}) is no candidate: {out.why}")
+    most = sum(row.most_usd for row in found.candidates)
+    print(f"a run asks cheapest first and stops at a certified model; at most ${most:.4f}")
+    print(_verdict(found) + "\n")
+
+
+def _verdict(found: TaskPlan) -> str:
+    floor, alpha = percent(found.task.workflow.bar.floor), found.gate.alpha
+    if not found.can_certify:
+        return (
+            f"these {found.gate.cases} cases cannot certify {floor} at alpha {alpha:.4g}: "
+            f"at least {found.cases_needed} are needed, all of them passed"
+        )
+    return (
+        f"certifies a model with {found.gate.fewest_passes} of {found.gate.cases} passes; one "
+        f"whose true rate is {percent(found.design_rate)} has a chance of {percent(found.power, 0)}"
+    )
+
+
+def _as_json(found: TaskPlan) -> dict[str, Any]:
+    return {
+        "workflow": found.task.name,
+        "cases": found.gate.cases,
+        "floor": found.task.workflow.bar.floor,
+        "alpha_per_candidate": found.gate.alpha,
+        "can_certify": found.can_certify,
+        "cases_needed_at_least": found.cases_needed,
+        "passes_needed": found.gate.fewest_passes,
+        "design_rate": found.design_rate,
+        "power": found.power,
+        "candidates": [
+            {
+                "model": row.candidate.alias,
+                "tier": row.candidate.tier,
+                "requests": row.requests,
+                "stored": row.stored,
+                "likely_usd": float(row.likely_usd),
+                "most_usd": float(row.most_usd),
+            }
+            for row in found.candidates
+        ],
+        "most_usd": float(sum(row.most_usd for row in found.candidates)),
+        "inapplicable": [
+            {"model": out.alias, "tier": out.tier, "why": out.why}
+            for out in found.task.field.inapplicable
+        ],
+    }

@@ -1,0 +1,208 @@
+"""`calibrate run`: measure, decide, write the policy and the report."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from calibrate import __version__
+from calibrate.certificate import policy_entry, policy_models
+from calibrate.cli.options import (
+    add_json,
+    add_project,
+    add_workflows,
+    case_count,
+    chosen_names,
+    dollars,
+    load_tasks,
+    print_json,
+    project_of,
+    shown_path,
+)
+from calibrate.cli.progress import Progress
+from calibrate.cli.session import open_client, require_writable, save_recordings
+from calibrate.cli.summary import calibration_json, print_calibration
+from calibrate.client import Client, Source
+from calibrate.config import Project
+from calibrate.decide import Calibration, Status, has_outage
+from calibrate.drift import changes_of
+from calibrate.errors import BudgetError, CalibrateError, ProviderError
+from calibrate.pipeline import calibrate
+from calibrate.policy import DEFAULT_PATH, Policy, load_policy, write_policy
+from calibrate.report import write_reports
+from calibrate.task import Task
+from calibrate.trial import FailedTrial
+
+DESCRIPTION = "Measure a workflow's models, cheapest first; write the policy and the report."
+EXAMPLE = "calibrate run support-simple --max-usd 2"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a workflow's run asked for."""
+
+    sent: int
+    cached: int
+    recorded: int
+    paid_usd: Decimal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_workflows(parser)
+    add_project(parser)
+    parser.add_argument("--max-usd", metavar="N", type=dollars, help="a spending cap, never passed")
+    parser.add_argument("--offline", action="store_true", help="use only stored answers")
+    parser.add_argument(
+        "--changed", action="store_true", help="only workflows whose inputs changed"
+    )
+    parser.add_argument("--no-cache", action="store_true", help="ask again what is stored")
+    parser.add_argument("--record", action="store_true", help="add the answers to the recordings")
+    parser.add_argument("--report", metavar="DIR", type=Path, help="default: reports/")
+    parser.add_argument("--policy", metavar="FILE", type=Path, help=f"default: {DEFAULT_PATH}")
+    parser.add_argument(
+        "--cases",
+        metavar="N|all",
+        type=case_count,
+        help="only the first N of the seeded order; `all`: every case of every model",
+    )
+    add_json(parser)
+
+
+def handle(arguments: argparse.Namespace) -> int:
+    project = project_of(arguments)
+    policy_path = arguments.policy or project.root / DEFAULT_PATH
+    reports = arguments.report or project.root / "reports"
+    policy = load_policy(policy_path) if policy_path.exists() else Policy(1, "")
+    tasks = load_tasks(project, chosen_names(project, arguments.workflows))
+    if arguments.changed:
+        tasks = [task for task in tasks if changes_of(task, project, policy)]
+    require_writable(reports)
+    require_writable(policy_path.resolve().parent)
+
+    done: list[tuple[Calibration, Spent]] = []
+    failed: list[CalibrateError] = []
+    left = arguments.max_usd
+    for task in tasks:
+        try:
+            calibration, spent = asyncio.run(_measure(task, project, arguments, left))
+        except CalibrateError as error:
+            failed.append(error)
+            if isinstance(error, BudgetError):
+                break
+            continue
+        left = None if left is None else left - spent.paid_usd
+        policy = _with_entry(policy, calibration, project)
+        write_policy(policy_path, policy)
+        done.append((calibration, spent))
+    paths = write_reports([c for c, _ in done], project, policy, reports)
+    _print(arguments, done, [shown_path(path) for path in paths], shown_path(policy_path))
+    for problem in (text for error in failed for text in error.problems):
+        print(f"error: {problem}", file=sys.stderr)
+    return _status([c for c, _ in done], failed)
+
+
+async def _measure(
+    task: Task, project: Project, arguments: argparse.Namespace, left: Decimal | None
+) -> tuple[Calibration, Spent]:
+    caps = [cap for cap in (left, task.workflow.max_usd) if cap is not None]
+    with open_client(
+        project,
+        task.name,
+        limit_usd=min(caps) if caps else None,
+        offline=arguments.offline,
+        read_stored=not arguments.no_cache,
+    ) as opened:
+        async with opened as client:
+            try:
+                with Progress(task.name) as progress:
+                    calibration = await calibrate(
+                        task,
+                        client,
+                        cases=arguments.cases if isinstance(arguments.cases, int) else None,
+                        ask_all=arguments.cases == "all",
+                        on_start=progress.start,
+                        on_trial=progress.advance,
+                    )
+            finally:
+                if arguments.record:
+                    save_recordings(project, task.name, list(client.given.values()))
+    if has_outage(calibration.verdicts) and calibration.decision.status is not Status.CERTIFIED:
+        raise ProviderError(
+            f"{task.name}: too many calls failed for a verdict, most of them with "
+            f"{_commonest_failure(calibration)!r}; the policy was left as it is"
+        )
+    return calibration, _spent(client)
+
+
+def _commonest_failure(calibration: Calibration) -> str:
+    messages = Counter(
+        trial.failure.message
+        for trials in calibration.trials.values()
+        for trial in trials
+        if isinstance(trial, FailedTrial)
+    )
+    return messages.most_common(1)[0][0]
+
+
+def _spent(client: Client) -> Spent:
+    sources = Counter(answer.source for answer in client.given.values())
+    paid = sum((answer.paid_usd for answer in client.given.values()), Decimal(0))
+    return Spent(sources[Source.ASKED], sources[Source.CACHED], sources[Source.RECORDED], paid)
+
+
+def _with_entry(policy: Policy, calibration: Calibration, project: Project) -> Policy:
+    """Return the policy with one workflow's entry replaced, and no model that nothing uses."""
+    workflows = {**policy.workflows, calibration.task.name: policy_entry(calibration, project)}
+    models = {**policy.models, **policy_models(calibration, project)}
+    used = {
+        alias
+        for entry in workflows.values()
+        for alias in (entry.model, *entry.fallbacks, entry.over_context)
+    }
+    return Policy(
+        version=1,
+        generated_by=f"calibrate {__version__}",
+        models={alias: models[alias] for alias in sorted(models) if alias in used},
+        workflows=dict(sorted(workflows.items())),
+    )
+
+
+def _print(
+    arguments: argparse.Namespace,
+    done: list[tuple[Calibration, Spent]],
+    reports: list[str],
+    policy: str,
+) -> None:
+    if arguments.json:
+        rows = [
+            {
+                **calibration_json(calibration),
+                "requests_sent": spent.sent,
+                "requests_cached": spent.cached + spent.recorded,
+                "requests_recorded": spent.recorded,
+                "cost_usd": float(spent.paid_usd),
+                "policy": policy,
+                "report": report,
+            }
+            for (calibration, spent), report in zip(done, reports, strict=True)
+        ]
+        print_json({"workflows": rows})
+        return
+    for (calibration, spent), report in zip(done, reports, strict=True):
+        print_calibration(calibration)
+        print(
+            f"asked {spent.sent}, from the cache {spent.cached}, replayed from recordings "
+            f"{spent.recorded}; spent ${spent.paid_usd:.4f}"
+        )
+        print(f"policy {policy}\nreport {report}\n")
+
+
+def _status(done: list[Calibration], failed: list[CalibrateError]) -> int:
+    if failed:
+        return 2
+    return 1 if any(c.decision.status is Status.UNMET for c in done) else 0

@@ -1,0 +1,69 @@
+"""Open what a command needs to ask or replay: recordings, cache, budget, client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from calibrate.cache import Cache, Recorded, Recordings, write_recordings
+from calibrate.client import Answer, Client
+from calibrate.config import Project
+from calibrate.errors import ConfigError, OutputError
+from calibrate.pricing import Budget
+
+__all__ = ["open_client", "recordings_path", "require_writable", "save_recordings"]
+
+CACHE_FILE = ".calibrate/cache.sqlite"
+
+
+@contextmanager
+def open_client(
+    project: Project,
+    workflow: str,
+    *,
+    limit_usd: Decimal | None = None,
+    offline: bool = False,
+    read_stored: bool = True,
+) -> Iterator[Client]:
+    """Yield a client for one workflow; its recordings lie beneath the project's cache."""
+    path = recordings_path(project, workflow)
+    place = "" if path is None else str(path.relative_to(project.root.resolve()))
+    with Cache(project.root / CACHE_FILE) as cache:
+        yield Client(
+            project.tiers.endpoints,
+            recordings=Recordings(path, place),
+            cache=cache,
+            budget=Budget(limit_usd),
+            offline=offline,
+            read_stored=read_stored,
+        )
+
+
+def recordings_path(project: Project, workflow: str) -> Path | None:
+    """Return where a workflow's recordings are, if the project has any."""
+    folder = project.tiers.recordings
+    return None if folder is None else project.path(f"{folder}/{workflow}.jsonl.gz")
+
+
+def save_recordings(project: Project, workflow: str, answers: list[Answer]) -> int:
+    """Add a run's answers to the workflow's recordings; return how many there are then."""
+    path = recordings_path(project, workflow)
+    if path is None:
+        raise ConfigError("--record needs `recordings: DIR` in the tiers file")
+    kept = {answer.request.key: Recorded(answer.request, answer.reply) for answer in answers}
+    for recorded in Recordings(path, str(path)).all():
+        kept.setdefault(recorded.request.key, recorded)
+    return write_recordings(path, kept.values())
+
+
+def require_writable(folder: Path) -> None:
+    """Raise `OutputError` unless a file can be made in `folder`; found before money is spent."""
+    probe = folder / ".calibrate-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error

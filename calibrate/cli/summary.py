@@ -1,0 +1,99 @@
+"""A calibration as one glance in the terminal, and as the same facts in JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from calibrate.certificate import cost_of, rounded
+from calibrate.decide import Calibration
+from calibrate.gate import Outcome
+from calibrate.words import headline, money, percent, saving_sentence, seconds, why
+
+__all__ = ["calibration_json", "print_calibration"]
+
+_STYLES = {Outcome.CERTIFIED: "green", Outcome.FAILED: "red", Outcome.UNDECIDED: "yellow"}
+
+
+def print_calibration(calibration: Calibration) -> None:
+    """Print what was found of each model, why, and the decision."""
+    console = Console(highlight=False)
+    console.print(_table(calibration))
+    console.print()
+    for verdict in calibration.verdicts:
+        style = _STYLES[verdict.outcome]
+        console.print(
+            f"{escape(verdict.model)} [{style}]{verdict.outcome}[/]: "
+            f"{escape(why(verdict, calibration))}"
+        )
+    for out in calibration.task.field.inapplicable:
+        console.print(escape(f"{out.alias} is no candidate: {out.why}"))
+    console.print(f"\n[bold]{escape(headline(calibration))}[/]")
+    console.print(escape(saving_sentence(calibration)))
+
+
+def calibration_json(calibration: Calibration) -> dict[str, Any]:
+    """Return a workflow's part of `run --json`."""
+    decision = calibration.decision
+    by_alias = {candidate.alias: candidate for candidate in calibration.task.field.candidates}
+    return {
+        "workflow": calibration.task.name,
+        "status": decision.status.value,
+        "tier": decision.chosen.tier,
+        "model": decision.chosen.alias,
+        "headline": headline(calibration),
+        "verdicts": [
+            {
+                "model": verdict.model,
+                "tier": verdict.tier,
+                "verdict": verdict.outcome.value,
+                "reason": verdict.reason.value,
+                "why": why(verdict, calibration),
+                "cases_used": verdict.cases_used,
+                "cases": verdict.cases,
+                "passed": verdict.passed,
+                "failed_calls": verdict.failed_calls,
+                "critical_missed": list(verdict.critical_missed),
+                "estimate": _maybe(verdict.estimate),
+                "lower_bound": _maybe(verdict.lower_bound),
+                "upper_bound": _maybe(verdict.upper_bound),
+                "cost_usd_per_1k_requests": cost_of(by_alias[verdict.model], verdict).usd_per_1k,
+                "cost_basis": cost_of(by_alias[verdict.model], verdict).basis,
+                "latency_p95_s": verdict.latency_p95_s,
+                "cases_to_settle": verdict.cases_to_settle,
+            }
+            for verdict in calibration.verdicts
+        ],
+        "inapplicable": [
+            {"model": out.alias, "tier": out.tier, "why": out.why}
+            for out in calibration.task.field.inapplicable
+        ],
+    }
+
+
+def _table(calibration: Calibration) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "tier", "passed", "surely ≥", "$ per 1k", "p95", "verdict"):
+        words = title in ("model", "tier", "verdict")
+        table.add_column(title, justify="left" if words else "right", no_wrap=not words)
+    by_alias = {candidate.alias: candidate for candidate in calibration.task.field.candidates}
+    for verdict in calibration.verdicts:
+        cost = cost_of(by_alias[verdict.model], verdict)
+        chosen = verdict.model == calibration.decision.chosen.alias
+        table.add_row(
+            f"[bold]{escape(verdict.model)}[/]" if chosen else escape(verdict.model),
+            escape(verdict.tier),
+            percent(verdict.estimate),
+            percent(verdict.lower_bound),
+            f"{'~' if cost.basis == 'estimated' else ''}{money(cost.usd_per_1k)}",
+            seconds(verdict.latency_p95_s),
+            f"[{_STYLES[verdict.outcome]}]{verdict.outcome}[/]",
+        )
+    return table
+
+
+def _maybe(value: float | None) -> float | None:
+    return None if value is None else rounded(value)

@@ -1,0 +1,363 @@
+"""What to measure, on which models, and the bar to clear: `tiers.yaml` and the workflow files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from calibrate.document import Document, load_document, read_text
+from calibrate.errors import ConfigError, UsageError, did_you_mean
+from calibrate.fingerprint import json_problem
+from calibrate.record import (
+    EnvName,
+    Money,
+    ProjectPath,
+    Rate,
+    Record,
+    Seconds,
+    Url,
+    parse_document,
+)
+
+__all__ = [
+    "Bar",
+    "Endpoint",
+    "Limits",
+    "Message",
+    "Model",
+    "Origin",
+    "PriceRow",
+    "Project",
+    "Shots",
+    "Tiers",
+    "Workflow",
+    "load_project",
+]
+
+TIERS_FILE = "evals/tiers.yaml"
+_WORKFLOW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+def _plain_json(value: dict[str, Any]) -> dict[str, Any]:
+    problem = json_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
+
+Json = Annotated[dict[str, Any], AfterValidator(_plain_json)]
+
+
+class Endpoint(Record):
+    """Where models are asked, and how fast."""
+
+    kind: str
+    base_url: Url | None = None
+    api_key_env: EnvName | None = None
+    concurrency: int = Field(16, ge=1, le=4096)
+    requests_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    timeout_s: float = Field(60, gt=0, le=3600)
+
+
+class PriceRow(Record):
+    """What a model costs: by the token, or by the hour of a machine that serves it."""
+
+    auto: SkipJsonSchema[bool] = Field(False, exclude=True)  # written as `price: auto`
+    input_usd_per_mtok: Money | None = None
+    output_usd_per_mtok: Money = Decimal(0)
+    cached_input_usd_per_mtok: Money | None = None
+    usd_per_hour: Money | None = None
+    concurrency: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _one_basis(self) -> PriceRow:
+        if self.auto:
+            return self
+        if (self.input_usd_per_mtok is None) == (self.usd_per_hour is None):
+            raise ValueError("give either `input_usd_per_mtok` or `usd_per_hour`")
+        if self.usd_per_hour is not None and not self.model_fields_set.isdisjoint(_BY_TOKEN):
+            raise ValueError("a price is by the hour or by the token, not both")
+        return self
+
+
+_BY_TOKEN = ("output_usd_per_mtok", "cached_input_usd_per_mtok")
+_PRICES = ["auto", {"input_usd_per_mtok": 0.25, "output_usd_per_mtok": 2.0}, {"usd_per_hour": 1.2}]
+
+
+def _price_row(value: Any) -> Any:
+    if value == "auto":
+        return {"auto": True}
+    if not isinstance(value, dict | PriceRow):
+        raise ValueError(
+            "expected `auto`, {input_usd_per_mtok: …, output_usd_per_mtok: …} or {usd_per_hour: …}"
+        )
+    return value
+
+
+class Origin(Record):
+    """Where self-hosted weights came from; shown in the policy and the report."""
+
+    verified: bool
+    note: str
+
+
+class Model(Record):
+    """An endpoint, a provider's model name, parameters and a price."""
+
+    endpoint: str
+    name: str = Field(min_length=1)
+    price: Annotated[
+        PriceRow,
+        BeforeValidator(_price_row, json_schema_input_type=Literal["auto"] | PriceRow),
+        Field(examples=_PRICES),
+    ]
+    method: Literal["chat", "nearest_example"] = "chat"
+    context_window: int | None = Field(None, ge=1)
+    parameters: Json = Field(default_factory=dict)
+    origin: Origin | None = None
+
+    @model_validator(mode="after")
+    def _answers_have_a_price(self) -> Model:
+        row, key = self.price, "output_usd_per_mtok"
+        by_token = row.input_usd_per_mtok is not None
+        if self.method == "chat" and by_token and key not in row.model_fields_set:
+            raise ValueError(f"`price` has no `{key}` (0 where answers are free)")
+        return self
+
+
+class Tiers(Record):
+    """`evals/tiers.yaml`: endpoints, models, tiers cheapest first, baseline."""
+
+    version: Literal[1]
+    endpoints: dict[str, Endpoint] = Field(min_length=1)
+    recordings: ProjectPath | None = None
+    models: dict[str, Model] = Field(min_length=1)
+    tiers: dict[str, list[str]] = Field(min_length=1)
+    baseline: str
+
+    def tier_of(self, model: str) -> str:
+        return next(tier for tier, models in self.tiers.items() if model in models)
+
+    @property
+    def baseline_model(self) -> str:
+        """The first model of the baseline tier: what one would pay for without routing."""
+        return self.tiers[self.baseline][0]
+
+
+class Message(Record):
+    """One message of a prompt; its content is a template over the case."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Shots(Record):
+    """Messages that stand once for each example, which their templates see as `example`."""
+
+    examples: list[Message] = Field(min_length=1)
+
+
+def _prompt_item(value: Any) -> str:
+    is_shots = isinstance(value, Shots) or (isinstance(value, dict) and "examples" in value)
+    return "Shots" if is_shots else "Message"
+
+
+# Told apart before they are read, so that a mistake in one is not told as a mistake in both.
+PromptItem = Annotated[
+    Annotated[Message, Tag("Message")] | Annotated[Shots, Tag("Shots")],
+    Discriminator(_prompt_item),
+]
+
+
+class Bar(Record):
+    """The least that is acceptable."""
+
+    pass_rate: Rate
+    tolerance: float = Field(0.0, ge=0, lt=1)
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    critical: Literal["must_pass"] | None = None
+    slices: dict[str, Rate] = Field(default_factory=dict)
+    latency_p95_s: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _floor_is_positive(self) -> Bar:
+        if self.tolerance >= self.pass_rate:
+            raise ValueError("`tolerance` must be smaller than `pass_rate`")
+        return self
+
+    @property
+    def floor(self) -> float:
+        """What is tested: a route at or below this must not be certified."""
+        return round(self.pass_rate - self.tolerance, 12)
+
+    @property
+    def alpha(self) -> float:
+        return round(1 - self.confidence, 12)
+
+
+class Limits(Record):
+    """What a gateway enforces when it serves the workflow."""
+
+    timeout_s: Seconds | None = None
+    budget_usd_per_day: Money | None = None
+
+
+class Traffic(Record):
+    """How much the workflow is used."""
+
+    requests_per_day: int = Field(ge=0)
+
+
+def _one_grader(value: Any) -> Any:
+    options = list(value.values()) if isinstance(value, dict) else []
+    if isinstance(value, str) or (len(options) == 1 and isinstance(options[0], dict | None)):
+        return value
+    raise ValueError("expected one grader: its name, or its name with a mapping of options")
+
+
+GraderSpec = Annotated[str | dict[str, dict[str, Any] | None], BeforeValidator(_one_grader)]
+
+
+class Workflow(Record):
+    """`evals/<workflow>.yaml`: one LLM task of a product."""
+
+    version: Literal[1]
+    description: str = ""
+    dataset: ProjectPath
+    prompt: list[PromptItem] = Field(min_length=1)
+    max_output_tokens: int = Field(ge=1, le=1_000_000)
+    stop: list[str] | None = Field(None, min_length=1, max_length=4)
+    output_schema: Json | None = None
+    labels: list[str] | None = Field(None, min_length=2)
+    examples: ProjectPath | None = None
+    graders: list[GraderSpec] = Field(min_length=1)
+    bar: Bar
+    tiers: list[str] | None = Field(None, min_length=1)
+    seed: int = 0
+    traffic: Traffic | None = None
+    limits: Limits = Limits()
+    max_usd: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A folder that holds `evals/tiers.yaml`, with its tiers and workflows read."""
+
+    root: Path
+    tiers: Tiers
+    workflows: Mapping[str, Workflow]
+
+    def workflow(self, name: str) -> Workflow:
+        if name not in self.workflows:
+            known = sorted(self.workflows)
+            raise UsageError(
+                f"no workflow is called {name!r}{did_you_mean(name, known)} "
+                f"(known: {', '.join(known) or 'none; add evals/<workflow>.yaml'})"
+            )
+        return self.workflows[name]
+
+    def path(self, inside: str) -> Path:
+        """Return an absolute path for a project path; one that leaves by a link is refused."""
+        try:
+            path = (self.root / inside).resolve()
+        except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links raises
+            raise ConfigError(f"{inside}: cannot be followed: {error}") from error
+        if not path.is_relative_to(self.root.resolve()):
+            raise ConfigError(f"{inside}: leaves the project through a link")
+        return path
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder at or above `start` that holds `evals/tiers.yaml`."""
+    for folder in (start, *start.parents):
+        if (folder / TIERS_FILE).is_file():
+            return folder
+    raise ConfigError(
+        f"{start}: no {TIERS_FILE} here or above; run `calibrate init` or give --project DIR"
+    )
+
+
+def load_project(root: Path | None = None, tiers_file: str = TIERS_FILE) -> Project:
+    """Read a project's files; raises `ConfigError` with every problem of every file."""
+    root = find_root(Path.cwd()) if root is None else root
+    problems: list[str] = []
+    tiers = _collect(problems, lambda: _load_tiers(root, tiers_file))
+    workflows = {}
+    for path in sorted((root / "evals").glob("*.yml")):
+        problems.append(f"evals/{path.name}: call it {path.stem}.yaml, or it would not be read")
+    for path in sorted((root / "evals").glob("*.yaml")):
+        if path.stem == "tiers" or path.stem.startswith("tiers."):
+            continue
+        loaded = _collect(problems, lambda path=path: _load_workflow(path, tiers))
+        if loaded is not None:
+            workflows[path.stem] = loaded
+    if problems or tiers is None:
+        raise ConfigError(problems)
+    return Project(root, tiers, workflows)
+
+
+def _collect(problems: list[str], load: Any) -> Any:
+    try:
+        return load()
+    except ConfigError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _load_tiers(root: Path, tiers_file: str) -> Tiers:
+    document = load_document(tiers_file, read_text(root / tiers_file, place=tiers_file))
+    tiers = parse_document(Tiers, document)
+    problems = list(_tiers_problems(tiers, document))
+    if problems:
+        raise ConfigError(problems)
+    return tiers
+
+
+def _tiers_problems(tiers: Tiers, document: Document) -> Iterator[str]:
+    for alias, model in tiers.models.items():
+        if model.endpoint not in tiers.endpoints:
+            hint = did_you_mean(model.endpoint, tiers.endpoints)
+            yield document.at(
+                ("models", alias, "endpoint"), f"no endpoint is called {model.endpoint!r}{hint}"
+            )
+    seen: dict[str, str] = {}
+    for tier, models in tiers.tiers.items():
+        if not models:
+            yield document.at(("tiers", tier), "names no model")
+        for index, alias in enumerate(models):
+            place = ("tiers", tier, index)
+            if alias not in tiers.models:
+                hint = did_you_mean(alias, tiers.models)
+                yield document.at(place, f"no model is called {alias!r}{hint}")
+            elif alias in seen:
+                yield document.at(place, f"{alias!r} stands in tier {seen[alias]!r} already")
+            seen.setdefault(alias, tier)
+    if tiers.baseline not in tiers.tiers:
+        hint = did_you_mean(tiers.baseline, tiers.tiers)
+        yield document.at(("baseline",), f"no tier is called {tiers.baseline!r}{hint}")
+
+
+def _load_workflow(path: Path, tiers: Tiers | None) -> Workflow:
+    place = f"evals/{path.name}"
+    if not _WORKFLOW_NAME.fullmatch(path.stem):
+        raise ConfigError(f"{place}: a workflow's name is letters, digits, `.`, `_` and `-`")
+    document = load_document(place, read_text(path, place=place))
+    workflow = parse_document(Workflow, document)
+    problems = [
+        document.at(
+            ("tiers", index), f"no tier is called {tier!r}{did_you_mean(tier, tiers.tiers)}"
+        )
+        for index, tier in enumerate(workflow.tiers or [])
+        if tiers is not None and tier not in tiers.tiers
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return workflow

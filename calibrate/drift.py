@@ -1,0 +1,113 @@
+"""What changed since the policy was made; offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from calibrate.config import Project
+from calibrate.fingerprint import digest
+from calibrate.gate import PROCEDURE
+from calibrate.policy import Inputs, Policy, ServingLimits, WorkflowPolicy
+from calibrate.task import Task
+
+__all__ = ["Change", "changes_of", "input_digests", "orphans", "serving_limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One kind of input that is no longer what the policy was made from."""
+
+    workflow: str
+    kind: str  # prompt, dataset, graders, models, prices, bar, procedure, limits, workflow
+    text: str
+
+
+_TEXTS = {
+    "prompt": "the prompt, its examples, labels, schema or output limit changed",
+    "dataset": "golden cases changed",
+    "graders": "a grader, its options or its version changed",
+    "models": "a candidate model, its endpoint or parameters, or the tiers changed",
+    "prices": "a price changed",
+    "bar": "the bar, the confidence or the seed changed",
+    "procedure": "this calibrate decides by another procedure",
+}
+
+
+def input_digests(task: Task, project: Project) -> Inputs:
+    """Return the digests of everything that determines a workflow's route, by kind."""
+    workflow, tiers = task.workflow, project.tiers
+    candidates = task.field.candidates
+    return Inputs(
+        prompt=digest(
+            {
+                "prompt": [message.model_dump() for message in workflow.prompt],
+                "max_output_tokens": workflow.max_output_tokens,
+                "stop": workflow.stop,
+                "output_schema": workflow.output_schema,
+                "labels": workflow.labels,
+                "examples": [[e.input, e.expected] for e in task.examples],
+            }
+        ),
+        dataset=digest([case.to_json() for case in sorted(task.cases, key=lambda c: c.id)]),
+        graders=digest([grader.fingerprint() for grader in task.graders]),
+        models=digest(
+            {
+                "baseline": task.field.baseline.alias,
+                "candidates": [
+                    [
+                        c.alias,
+                        c.tier,
+                        c.kind,
+                        tiers.endpoints[c.model.endpoint].base_url,
+                        c.model.name,
+                        c.model.method,
+                        c.context_window,
+                        c.model.parameters,
+                    ]
+                    for c in candidates
+                ],
+            }
+        ),
+        prices=digest({c.alias: c.price.to_json() for c in candidates}),
+        bar=digest({"bar": workflow.bar.model_dump(), "seed": workflow.seed}),
+        procedure=PROCEDURE,
+    )
+
+
+def serving_limits(task: Task) -> ServingLimits:
+    """Return the limits that a gateway is told to enforce."""
+    limits = task.workflow.limits
+    budget = limits.budget_usd_per_day
+    return ServingLimits(
+        max_output_tokens=task.workflow.max_output_tokens,
+        timeout_s=limits.timeout_s,
+        budget_usd_per_day=None if budget is None else float(budget),
+    )
+
+
+def changes_of(task: Task, project: Project, policy: Policy) -> list[Change]:
+    """Return what makes a workflow's entry stale; empty when it is what the inputs imply."""
+    entry = policy.workflows.get(task.name)
+    if entry is None:
+        text = f"the policy has no entry; run `calibrate run {task.name}`"
+        return [Change(task.name, "workflow", text)]
+    return list(_changes(task, project, entry))
+
+
+def orphans(project: Project, policy: Policy) -> list[Change]:
+    """Return the policy's workflows that the project no longer has."""
+    return [
+        Change(name, "workflow", f"evals/{name}.yaml is gone; take it out of the policy")
+        for name in policy.workflows
+        if name not in project.workflows
+    ]
+
+
+def _changes(task: Task, project: Project, entry: WorkflowPolicy) -> Iterator[Change]:
+    now = input_digests(task, project)
+    for item in fields(Inputs):
+        if getattr(now, item.name) != getattr(entry.inputs, item.name):
+            yield Change(task.name, item.name, _TEXTS[item.name])
+    if serving_limits(task) != entry.limits:
+        yield Change(task.name, "limits", "the limits changed")

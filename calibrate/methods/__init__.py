@@ -1,0 +1,29 @@
+"""How a model answers a case: by chat, or as an embeddings model by its nearest example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calibrate.candidates import Candidate
+from calibrate.client import Client
+from calibrate.config import Workflow
+from calibrate.dataset import Example
+from calibrate.methods.base import Method, Response
+from calibrate.methods.chat import Chat
+from calibrate.methods.nearest_example import NearestExample
+from calibrate.prompts import Prompt
+
+__all__ = ["Method", "Response", "method_for"]
+
+
+def method_for(
+    candidate: Candidate,
+    workflow: Workflow,
+    prompt: Prompt,
+    examples: Sequence[Example],
+    client: Client,
+) -> Method:
+    """Return the method by which a candidate answers this workflow's cases."""
+    if candidate.model.method == "nearest_example":
+        return NearestExample(candidate, workflow.labels or [], examples, client)
+    return Chat(candidate, workflow, prompt, client)

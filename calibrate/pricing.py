@@ -1,0 +1,198 @@
+"""Tokens to money, and the run's budget. All amounts are US dollars as `Decimal`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from calibrate.completion import Usage
+from calibrate.config import Model
+from calibrate.errors import BudgetError, PriceError
+
+__all__ = [
+    "Budget",
+    "HourlyPrice",
+    "Listing",
+    "Price",
+    "SteppedPrice",
+    "TokenPrice",
+    "listing_of",
+]
+
+_MILLION = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrice:
+    """Dollars per million tokens; cached input costs the same as other input unless it says so."""
+
+    input_usd_per_mtok: Decimal
+    output_usd_per_mtok: Decimal
+    cached_input_usd_per_mtok: Decimal | None = None
+
+    def cost(self, usage: Usage, latency_s: float) -> Decimal:
+        cached = self.cached_input_usd_per_mtok
+        cached = self.input_usd_per_mtok if cached is None else cached
+        fresh = usage.input_tokens - usage.cached_input_tokens
+        return (
+            fresh * self.input_usd_per_mtok
+            + usage.cached_input_tokens * cached
+            + usage.output_tokens * self.output_usd_per_mtok
+        ) / _MILLION
+
+    def estimate(self, input_tokens: int, output_tokens: int, timeout_s: float) -> Decimal:
+        """Return what a request of this size costs, nothing cached."""
+        return self.cost(Usage(input_tokens, output_tokens), timeout_s)
+
+    def to_json(self) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "input_usd_per_mtok": float(self.input_usd_per_mtok),
+            "output_usd_per_mtok": float(self.output_usd_per_mtok),
+        }
+        if self.cached_input_usd_per_mtok is not None:
+            row["cached_input_usd_per_mtok"] = float(self.cached_input_usd_per_mtok)
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class HourlyPrice:
+    """A machine by the hour, shared by `concurrency` requests at a time."""
+
+    usd_per_hour: Decimal
+    concurrency: int
+
+    def cost(self, usage: Usage, latency_s: float) -> Decimal:
+        return self.usd_per_hour / 3600 / self.concurrency * Decimal(str(latency_s))
+
+    def estimate(self, input_tokens: int, output_tokens: int, timeout_s: float) -> Decimal:
+        """Return the cost of a request that runs into its time-out: no token rate is known."""
+        return self.cost(Usage(input_tokens, output_tokens), timeout_s)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"usd_per_hour": float(self.usd_per_hour), "concurrency": self.concurrency}
+
+
+@dataclass(frozen=True, slots=True)
+class SteppedPrice:
+    """A price by the size of the request: above a step, all of its tokens are dearer."""
+
+    base: TokenPrice
+    steps: tuple[tuple[int, TokenPrice], ...]  # rising
+
+    def cost(self, usage: Usage, latency_s: float) -> Decimal:
+        return self._row(usage.input_tokens).cost(usage, latency_s)
+
+    def estimate(self, input_tokens: int, output_tokens: int, timeout_s: float) -> Decimal:
+        return self._row(input_tokens).estimate(input_tokens, output_tokens, timeout_s)
+
+    def to_json(self) -> dict[str, Any]:
+        steps = [{"above_input_tokens": above, **row.to_json()} for above, row in self.steps]
+        return {**self.base.to_json(), "steps": steps}
+
+    def _row(self, input_tokens: int) -> TokenPrice:
+        return next((row for above, row in reversed(self.steps) if input_tokens > above), self.base)
+
+
+Price = TokenPrice | SteppedPrice | HourlyPrice
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is known of a model before it is asked."""
+
+    price: Price
+    context_window: int | None
+
+
+def listing_of(alias: str, model: Model, base_url: str | None) -> Listing:
+    """Return a model's price and window: the project's own words first, then the catalogue's.
+
+    Raises `PriceError` where the price is `auto` and the catalogue does not know the model at
+    this address: a name alone says nothing, anybody can serve anything under it.
+    """
+    row = model.price
+    if row.input_usd_per_mtok is not None:
+        own = TokenPrice(
+            row.input_usd_per_mtok, row.output_usd_per_mtok, row.cached_input_usd_per_mtok
+        )
+        return Listing(own, model.context_window)
+    if row.usd_per_hour is not None:
+        return Listing(HourlyPrice(row.usd_per_hour, row.concurrency), model.context_window)
+    return _catalogue_listing(alias, model, base_url or "")
+
+
+class Budget:
+    """A spending cap that is never passed: the worst case is reserved before a request is sent."""
+
+    def __init__(self, limit_usd: Decimal | None) -> None:
+        self.limit_usd = limit_usd
+        self.spent_usd = Decimal(0)
+        self._reserved_usd = Decimal(0)
+
+    def reserve(self, worst_usd: Decimal) -> None:
+        """Set an amount aside; raises `BudgetError` where it could pass the cap."""
+        taken = self.spent_usd + self._reserved_usd
+        if self.limit_usd is not None and taken + worst_usd > self.limit_usd:
+            raise BudgetError(
+                f"the cap of ${self.limit_usd} is reached: ${self.spent_usd:.6f} spent, "
+                f"${self._reserved_usd:.6f} in flight, the next request may cost "
+                f"${worst_usd:.6f}; every answer is kept: raise --max-usd and run again to go on"
+            )
+        self._reserved_usd += worst_usd
+
+    def settle(self, worst_usd: Decimal, actual_usd: Decimal) -> None:
+        """Replace a reservation by what was really paid."""
+        self._reserved_usd -= worst_usd
+        self.spent_usd += actual_usd
+
+
+def _catalogue_listing(alias: str, model: Model, base_url: str) -> Listing:
+    """Look a model up in genai-prices; imported only here, since it is slow to load."""
+    from genai_prices.data import providers
+
+    for provider in providers:
+        if re.match(provider.api_pattern, base_url):
+            found = provider.find_model(model.name.lower())
+            if found is not None:
+                row = found.get_prices(datetime.now(UTC))
+                price = _catalogue_price(row, answers=model.method == "chat")
+                if price is not None:
+                    return Listing(price, model.context_window or found.context_window)
+    raise PriceError(
+        f"models.{alias}.price: the catalogue knows no {model.name!r} at {base_url}; "
+        "give price: {input_usd_per_mtok: …, output_usd_per_mtok: …}"
+    )
+
+
+def _catalogue_price(row: Any, *, answers: bool) -> Price | None:
+    """Return a catalogue row as a price; None where it has no plain price for what is used.
+
+    A model that only embeds `answers` nothing, and needs no price for output.
+    """
+    parts = {part: getattr(row, f"{part}_mtok", None) for part in ("input", "output", "cache_read")}
+    starts = sorted({step.start for part in parts.values() for step in getattr(part, "tiers", ())})
+    rows = [_row_at(parts, tokens, answers=answers) for tokens in (0, *starts)]
+    known = [found for found in rows if found is not None]
+    if len(known) != len(rows):
+        return None
+    return (
+        SteppedPrice(known[0], tuple(zip(starts, known[1:], strict=True))) if starts else known[0]
+    )
+
+
+def _row_at(parts: dict[str, Any], start: int, *, answers: bool) -> TokenPrice | None:
+    at = {name: _price_at(part, start) for name, part in parts.items()}
+    if at["input"] is None or (at["output"] is None and answers):
+        return None
+    return TokenPrice(at["input"], at["output"] or Decimal(0), at["cache_read"])
+
+
+def _price_at(part: Any, start: int) -> Decimal | None:
+    if part is None or isinstance(part, Decimal):
+        return part
+    reached = [step.price for step in part.tiers if step.start <= start]
+    price: Decimal = reached[-1] if reached else part.base
+    return price

@@ -1,0 +1,147 @@
+"""Where the models differ: by tag, and in latency."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from calibrate.decide import Calibration
+from calibrate.frames import latency_quantile, trial_table
+from calibrate.gate import Verdict
+from calibrate.report.badges import OUTCOME_BADGES, Badge
+from calibrate.trial import AnyTrial, passes
+from calibrate.words import percent, seconds
+
+__all__ = [
+    "LatencyRow",
+    "TagCell",
+    "TagRow",
+    "TagTable",
+    "latency_rows",
+    "measured",
+    "tag_tables",
+]
+
+MOST_VALUES = 40  # of one tag
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRow:
+    """How long a model's calls took."""
+
+    model: str
+    p50: str
+    p95: str
+    longest: str
+    late: str  # calls over the target, or a dash without one
+
+
+@dataclass(frozen=True, slots=True)
+class TagCell:
+    """How a model did on the cases of one tag value."""
+
+    rate: str
+    count: str
+    badge: Badge | None  # where the bar has a floor for this tag
+
+
+@dataclass(frozen=True, slots=True)
+class TagRow:
+    value: str
+    cells: tuple[TagCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TagTable:
+    """Pass rates of the measured models for each value of a tag."""
+
+    tag: str
+    note: str
+    models: tuple[str, ...]
+    rows: tuple[TagRow, ...]
+
+
+def measured(calibration: Calibration) -> Iterator[tuple[Verdict, Sequence[AnyTrial]]]:
+    """Yield the verdict and the trials of each model that was asked, in the candidates' order."""
+    for verdict in calibration.verdicts:
+        trials = calibration.trials.get(verdict.model)
+        if trials:
+            yield verdict, trials
+
+
+def latency_rows(calibration: Calibration) -> tuple[LatencyRow, ...]:
+    """Return a row a measured model."""
+    target = calibration.task.workflow.bar.latency_p95_s
+    rows = []
+    for verdict, trials in measured(calibration):
+        table = trial_table(trials)
+        late = sum(target is not None and trial.latency_s > target for trial in trials)
+        rows.append(
+            LatencyRow(
+                model=verdict.model,
+                p50=seconds(latency_quantile(table, 0.5)),
+                p95=seconds(latency_quantile(table, 0.95)),
+                longest=seconds(latency_quantile(table, 1.0)),
+                late="–" if target is None else f"{late:,} of {len(trials):,}",
+            )
+        )
+    return tuple(rows)
+
+
+def tag_tables(calibration: Calibration) -> tuple[TagTable, ...]:
+    """Return a table a tag, by name; those that the bar has a floor for come first."""
+    floors = calibration.task.workflow.bar.slices
+    tags = {tag for case in calibration.task.cases for tag in case.tags}
+    ordered = sorted(tags, key=lambda tag: (tag not in floors, tag))
+    return tuple(_tag_table(tag, floors.get(tag), calibration) for tag in ordered)
+
+
+def _tag_table(tag: str, floor: float | None, calibration: Calibration) -> TagTable:
+    sizes = Counter(c.tags[tag] for c in calibration.task.cases if tag in c.tags)
+    values = sorted(sizes)
+    if len(values) > MOST_VALUES:
+        values = sorted(sizes, key=lambda value: (-sizes[value], value))[:MOST_VALUES]
+    notes = [] if floor is None else [f"each value must reach {percent(floor)}"]
+    if len(sizes) > len(values):
+        notes.append(f"the {len(values)} most frequent of {len(sizes):,} values")
+    asked = list(measured(calibration))
+    counts = [_passed_by_value(tag, trials) for _, trials in asked]
+    return TagTable(
+        tag=tag,
+        note="; ".join(notes),
+        models=tuple(verdict.model for verdict, _ in asked),
+        rows=tuple(
+            TagRow(
+                value,
+                tuple(
+                    _tag_cell(found.get(value, (0, 0)), _slice_badge(verdict, tag, value))
+                    for (verdict, _), found in zip(asked, counts, strict=True)
+                ),
+            )
+            for value in values
+        ),
+    )
+
+
+def _passed_by_value(tag: str, trials: Sequence[AnyTrial]) -> Mapping[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for trial in trials:
+        if tag in trial.case.tags:
+            passed, cases = found.get(trial.case.tags[tag], (0, 0))
+            found[trial.case.tags[tag]] = (passed + passes(trial), cases + 1)
+    return found
+
+
+def _tag_cell(count: tuple[int, int], badge: Badge | None) -> TagCell:
+    passed, cases = count
+    if cases == 0:
+        return TagCell("–", "", badge)
+    return TagCell(percent(passed / cases), f"{passed:,}/{cases:,}", badge)
+
+
+def _slice_badge(verdict: Verdict, tag: str, value: str) -> Badge | None:
+    for part in verdict.slices:
+        if (part.tag, part.value) == (tag, value):
+            return OUTCOME_BADGES[part.outcome]
+    return None

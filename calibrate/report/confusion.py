@@ -1,0 +1,113 @@
+"""Which label was answered where another was expected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from calibrate.decide import Calibration
+from calibrate.errors import GraderError
+from calibrate.graders import NamedGrader, grade_answer
+from calibrate.report.breakdown import measured
+from calibrate.trial import AnyTrial, FailedTrial, passes
+
+__all__ = ["MOST_LABELS", "Cell", "Confusion", "ConfusionRow", "confusions_of"]
+
+MOST_LABELS = 30
+_NO_LABEL, _NO_ANSWER = "no label", "no answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number of cases, and what kind it is: right, wrong or none."""
+
+    count: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionRow:
+    """The cases of one expected label: how many were answered with each."""
+
+    expected: str
+    cells: tuple[Cell, ...]
+    total: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """What one model answered where each label was expected."""
+
+    model: str
+    chosen: bool
+    answered: tuple[str, ...]
+    rows: tuple[ConfusionRow, ...]
+
+
+def confusions_of(calibration: Calibration) -> tuple[Confusion, ...]:
+    """Return a table a measured model; none without labels, or with too many to be read."""
+    labels = calibration.task.workflow.labels or []
+    if not labels or len(labels) > MOST_LABELS:
+        return ()
+    named = _label_reader(calibration.task.graders, labels)
+    chosen = calibration.decision.chosen.alias
+    return tuple(
+        _confusion(verdict.model, verdict.model == chosen, trials, labels, named)
+        for verdict, trials in measured(calibration)
+    )
+
+
+def _label_reader(
+    graders: Sequence[NamedGrader], labels: Sequence[str]
+) -> Callable[[AnyTrial], str]:
+    """Return what tells an answer's label: the one for which the workflow's graders pass it."""
+
+    @cache
+    def label_of(answer: str) -> str:
+        found = [label for label in labels if _accept(graders, answer, label)]
+        return found[0] if len(found) == 1 else _NO_LABEL
+
+    def read(trial: AnyTrial) -> str:
+        if isinstance(trial, FailedTrial):
+            return _NO_ANSWER
+        return str(trial.case.expected) if passes(trial) else label_of(trial.answer)
+
+    return read
+
+
+def _accept(graders: Sequence[NamedGrader], answer: str, label: str) -> bool:
+    try:
+        return grade_answer(graders, answer, label).score >= 1
+    except GraderError:
+        return False
+
+
+def _confusion(
+    model: str,
+    chosen: bool,
+    trials: Sequence[AnyTrial],
+    labels: Sequence[str],
+    named: Callable[[AnyTrial], str],
+) -> Confusion:
+    counts = Counter((str(trial.case.expected), named(trial)) for trial in trials)
+    seen = {answered for _, answered in counts}
+    answered = [*labels, *(extra for extra in (_NO_LABEL, _NO_ANSWER) if extra in seen)]
+    return Confusion(
+        model=model,
+        chosen=chosen,
+        answered=tuple(answered),
+        rows=tuple(
+            ConfusionRow(
+                expected=label,
+                cells=tuple(_cell(counts[label, other], label == other) for other in answered),
+                total=f"{sum(counts[label, other] for other in answered):,}",
+            )
+            for label in labels
+        ),
+    )
+
+
+def _cell(count: int, right: bool) -> Cell:
+    return Cell(f"{count:,}", "none" if count == 0 else "right" if right else "wrong")

@@ -1,0 +1,141 @@
+"""The models of a page: each candidate's verdict with its figures, and who is none and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from calibrate.candidates import Candidate
+from calibrate.certificate import cost_of
+from calibrate.decide import Calibration
+from calibrate.gate import Verdict
+from calibrate.report.badges import OUTCOME_BADGES, Badge
+from calibrate.report.excerpt import unbroken
+from calibrate.trial import AnyTrial, FailedTrial, Trial
+from calibrate.words import money, percent, seconds, why
+
+__all__ = ["CandidateRow", "OriginNote", "Outsider", "candidate_rows", "origin_notes"]
+
+_MOST_IDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRow:
+    """One candidate as the table shows it."""
+
+    model: str
+    tier: str
+    role: str  # route, baseline, fallback …; empty for none
+    chosen: bool
+    badge: Badge
+    why: str
+    missed: str  # the critical cases that were failed, by id
+    passed: str
+    estimate: str
+    lower: str
+    upper: str
+    alpha: str
+    cost: str
+    cost_basis: str
+    latency: str
+    served: str
+    failed_calls: str
+    origin: str  # a warning where the origin of the weights is not verified
+
+
+@dataclass(frozen=True, slots=True)
+class OriginNote:
+    """Where a model's weights come from, as the project says."""
+
+    model: str
+    verified: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outsider:
+    """A model that is no candidate, and why."""
+
+    model: str
+    tier: str
+    why: str
+
+
+def candidate_rows(calibration: Calibration) -> tuple[CandidateRow, ...]:
+    """Return a row a candidate, in the order in which they are tried."""
+    pairs = zip(calibration.task.field.candidates, calibration.verdicts, strict=True)
+    return tuple(_row(candidate, verdict, calibration) for candidate, verdict in pairs)
+
+
+def origin_notes(calibration: Calibration) -> tuple[OriginNote, ...]:
+    """Return what the project says of its candidates' weights; unverified ones first."""
+    found = [
+        OriginNote(candidate.alias, candidate.model.origin.verified, candidate.model.origin.note)
+        for candidate in calibration.task.field.candidates
+        if candidate.model.origin is not None
+    ]
+    return tuple(sorted(found, key=lambda origin: origin.verified))
+
+
+def _row(candidate: Candidate, verdict: Verdict, calibration: Calibration) -> CandidateRow:
+    cost = cost_of(candidate, verdict)
+    trials = calibration.trials.get(verdict.model, ())
+    origin = candidate.model.origin
+    return CandidateRow(
+        model=verdict.model,
+        tier=verdict.tier,
+        role=_role(candidate, calibration),
+        chosen=candidate is calibration.decision.chosen,
+        badge=OUTCOME_BADGES[verdict.outcome],
+        why=unbroken(why(verdict, calibration)),
+        missed=_listed(verdict.critical_missed),
+        passed=f"{verdict.passed:,}/{verdict.cases_used:,}" if verdict.cases_used else "–",
+        estimate=percent(verdict.estimate),
+        lower=percent(verdict.lower_bound),
+        upper=percent(verdict.upper_bound),
+        alpha=f"{verdict.alpha:.3g}",
+        cost=money(cost.usd_per_1k),
+        cost_basis=cost.basis,
+        latency=seconds(verdict.latency_p95_s),
+        served=_served(trials),
+        failed_calls=_failed_calls(trials),
+        origin="origin not verified" if origin is not None and not origin.verified else "",
+    )
+
+
+def _role(candidate: Candidate, calibration: Calibration) -> str:
+    decision = calibration.decision
+    roles = {
+        "route": candidate is decision.chosen,
+        "baseline": candidate is calibration.task.field.baseline,
+        "long inputs": candidate is decision.over_context,
+        "fallback": candidate in decision.fallbacks,
+    }
+    return ", ".join(role for role, holds in roles.items() if holds)
+
+
+def _listed(ids: Sequence[str]) -> str:
+    more = len(ids) - _MOST_IDS
+    return ", ".join(ids[:_MOST_IDS]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _served(trials: Sequence[AnyTrial]) -> str:
+    """Return the models that the endpoint said it served, the most frequent first."""
+    names = Counter(trial.served_model for trial in trials if isinstance(trial, Trial))
+    if len(names) < 2:
+        return next(iter(names), "–")
+    ranked = sorted(names.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name} ({count:,})" for name, count in ranked)
+
+
+def _failed_calls(trials: Sequence[AnyTrial]) -> str:
+    if not trials:
+        return "–"
+    reasons = Counter(t.failure.reason.value for t in trials if isinstance(t, FailedTrial))
+    if not reasons:
+        return "0"
+    if len(reasons) == 1:
+        return f"{reasons.total():,} ({next(iter(reasons)).replace('_', ' ')})"
+    parts = [f"{reason.replace('_', ' ')} {count:,}" for reason, count in sorted(reasons.items())]
+    return f"{reasons.total():,} ({', '.join(parts)})"

@@ -1,0 +1,158 @@
+"""The routing policy as one table: every workflow, its route, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from calibrate.config import Project
+from calibrate.policy import Evidence, Policy, WorkflowPolicy
+from calibrate.report.badges import STATUS_BADGES, Badge
+from calibrate.words import money, percent, seconds, share_saved
+
+__all__ = ["INDEX_FILE", "Index", "IndexRow", "build_index", "page_file"]
+
+INDEX_FILE = "index.html"
+DAYS_A_MONTH = 30
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """One workflow of the policy."""
+
+    name: str
+    link: str  # empty where there is no page
+    badge: Badge
+    model: str
+    tier: str
+    estimate: str
+    bound: str
+    bar: str
+    cost: str
+    cost_basis: str
+    saving: str
+    saving_basis: str
+    month: str
+    month_baseline: str
+    latency: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Everything that the index shows, as text."""
+
+    summary: str
+    month: str  # empty where no workflow states its traffic
+    rows: tuple[IndexRow, ...]
+    without_route: tuple[str, ...]
+
+
+def page_file(workflow: str) -> str:
+    """Return the name of a workflow's page; a workflow may be called `index`, too."""
+    return "_index.html" if workflow.casefold() == "index" else f"{workflow}.html"
+
+
+def build_index(policy: Policy, project: Project, linked: Collection[str]) -> Index:
+    """Return the index of a policy; `linked` names the workflows that have a page."""
+    rows = tuple(
+        _row(name, entry, project, page_file(name) if name in linked else "")
+        for name, entry in policy.workflows.items()
+    )
+    certified = sum(entry.status == "certified" for entry in policy.workflows.values())
+    return Index(
+        summary=f"{certified} of {_count(len(rows), 'route')} certified.",
+        month=_month(policy, project),
+        rows=rows,
+        without_route=tuple(name for name in project.workflows if name not in policy.workflows),
+    )
+
+
+def _row(name: str, entry: WorkflowPolicy, project: Project, link: str) -> IndexRow:
+    evidence = entry.evidence
+    requests = _requests(name, project)
+    return IndexRow(
+        name=name,
+        link=link,
+        badge=STATUS_BADGES[entry.status],
+        model=entry.model,
+        tier=entry.tier,
+        estimate=percent(evidence.estimate),
+        bound=_bound(evidence),
+        bar=percent(evidence.floor),
+        cost=money(evidence.cost_usd_per_1k_requests),
+        cost_basis=evidence.cost_basis,
+        saving=_saving(entry),
+        saving_basis=_saving_basis(entry),
+        month="–" if requests is None else _monthly(evidence.cost_usd_per_1k_requests, requests),
+        month_baseline=(
+            ""
+            if requests is None or entry.model == evidence.baseline
+            else _monthly(evidence.baseline_cost_usd_per_1k_requests, requests)
+        ),
+        latency=seconds(evidence.latency_p95_s),
+        note="" if name in project.workflows else f"evals/{name}.yaml is gone",
+    )
+
+
+def _bound(evidence: Evidence) -> str:
+    if evidence.lower_bound is None:
+        return "not measured"
+    return f"at least {percent(evidence.lower_bound)}"
+
+
+def _saving(entry: WorkflowPolicy) -> str:
+    share = entry.evidence.saving
+    if entry.model == entry.evidence.baseline or share is None:
+        return "–"
+    return share_saved(share) if share >= 0 else f"{percent(-share, 0)} dearer"
+
+
+def _saving_basis(entry: WorkflowPolicy) -> str:
+    evidence = entry.evidence
+    if entry.model == evidence.baseline:
+        return "this is the baseline"
+    cost = money(evidence.baseline_cost_usd_per_1k_requests)
+    return f"against {evidence.baseline}, {cost} ({evidence.baseline_cost_basis})"
+
+
+def _requests(name: str, project: Project) -> int | None:
+    workflow = project.workflows.get(name)
+    traffic = None if workflow is None else workflow.traffic
+    return None if traffic is None else traffic.requests_per_day * DAYS_A_MONTH
+
+
+def _monthly(usd_per_1k: float, requests: int) -> str:
+    return money(usd_per_1k * requests / 1000)
+
+
+def _month(policy: Policy, project: Project) -> str:
+    """Return what all routes cost a month at the traffic that the workflows state."""
+    known = list(_with_traffic(policy, project))
+    if not known:
+        return ""
+    pairs = [(entry.evidence, requests / 1000) for entry, requests in known]
+    cost = sum(e.cost_usd_per_1k_requests * thousands for e, thousands in pairs)
+    baseline = sum(e.baseline_cost_usd_per_1k_requests * thousands for e, thousands in pairs)
+    which = (
+        "the stated traffic"
+        if len(known) == len(policy.workflows)
+        else f"the traffic that {len(known)} of {len(policy.workflows)} workflows state"
+    )
+    unproven = sum(entry.status != "certified" for entry, _ in known)
+    return (
+        f"At {which}, {money(cost)} a month ({DAYS_A_MONTH} days) "
+        f"instead of {money(baseline)} with the baselines alone"
+        + (f", {_count(unproven, 'route')} not certified among them." if unproven else ".")
+    )
+
+
+def _with_traffic(policy: Policy, project: Project) -> Iterator[tuple[WorkflowPolicy, int]]:
+    for name, entry in policy.workflows.items():
+        requests = _requests(name, project)
+        if requests is not None:
+            yield entry, requests
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -1,0 +1,219 @@
+"""A calibration as a page: every number chosen and formatted, nothing left to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from calibrate.certificate import cost_of, policy_entry
+from calibrate.config import Project
+from calibrate.decide import Calibration
+from calibrate.gate import Outcome, Reason
+from calibrate.policy import WorkflowPolicy
+from calibrate.report.badges import STATUS_BADGES, Badge
+from calibrate.report.breakdown import LatencyRow, TagTable, latency_rows, measured, tag_tables
+from calibrate.report.cases import CaseGroup, PromptView, case_groups, prompt_of
+from calibrate.report.confusion import MOST_LABELS, Confusion, confusions_of
+from calibrate.report.evidence import (
+    CandidateRow,
+    OriginNote,
+    Outsider,
+    candidate_rows,
+    origin_notes,
+)
+from calibrate.report.excerpt import unbroken
+from calibrate.report.plot import Plot, plot_of
+from calibrate.trial import Trial
+from calibrate.words import headline, money, percent, saving_sentence, seconds, share_saved
+
+__all__ = ["Figure", "Page", "build_page"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the few numbers at the top."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything that a workflow's page shows, as text."""
+
+    name: str
+    badge: Badge
+    headline: str
+    saving: str
+    figures: tuple[Figure, ...]
+    doubts: tuple[str, ...]
+    origins: tuple[OriginNote, ...]
+    description: tuple[str, ...]  # paragraphs
+    plot: Plot
+    candidates: tuple[CandidateRow, ...]
+    outsiders: tuple[Outsider, ...]
+    bar: tuple[str, ...]
+    promise: str
+    latency_target: str  # empty where there is none
+    latency: tuple[LatencyRow, ...]
+    tags: tuple[TagTable, ...]
+    confusions: tuple[Confusion, ...]
+    confusion_note: str
+    groups: tuple[CaseGroup, ...]
+    prompt: PromptView | None
+    provenance: tuple[tuple[str, str], ...]
+    command: str
+
+
+def build_page(calibration: Calibration, project: Project) -> Page:
+    """Return the page of a calibration; the same evidence gives the same page."""
+    task, entry = calibration.task, policy_entry(calibration, project)
+    target = task.workflow.bar.latency_p95_s
+    return Page(
+        name=task.name,
+        badge=STATUS_BADGES[entry.status],
+        headline=unbroken(headline(calibration)),
+        saving=unbroken(saving_sentence(calibration)),
+        figures=tuple(_figures(calibration, entry)),
+        doubts=tuple(_doubts(calibration)),
+        origins=origin_notes(calibration),
+        description=_paragraphs(task.workflow.description),
+        plot=plot_of(calibration),
+        candidates=candidate_rows(calibration),
+        outsiders=tuple(Outsider(o.alias, o.tier, o.why) for o in task.field.inapplicable),
+        bar=tuple(map(unbroken, _bar(calibration))),
+        promise=unbroken(_promise(calibration)),
+        latency_target="" if target is None else seconds(target),
+        latency=latency_rows(calibration),
+        tags=tag_tables(calibration),
+        confusions=confusions_of(calibration),
+        confusion_note=_confusion_note(calibration),
+        groups=case_groups(calibration),
+        prompt=prompt_of(calibration),
+        provenance=tuple(_provenance(entry)),
+        command=_command(calibration),
+    )
+
+
+def _figures(calibration: Calibration, entry: WorkflowPolicy) -> Iterator[Figure]:
+    evidence, verdict = entry.evidence, calibration.decision.verdict
+    bound = "not measured"
+    if verdict.lower_bound is not None:
+        bound = f"at least {percent(verdict.lower_bound)}; bar {percent(evidence.floor)}"
+    yield Figure("Pass rate", percent(verdict.estimate), unbroken(bound))
+    cost = money(evidence.cost_usd_per_1k_requests)
+    yield Figure("Cost per 1,000 requests", cost, evidence.cost_basis)
+    baseline = money(evidence.baseline_cost_usd_per_1k_requests)
+    if calibration.decision.chosen is calibration.task.field.baseline:
+        yield Figure("Saving", "–", "this is the baseline")
+    elif evidence.saving is not None:
+        basis = f"against {baseline}, {evidence.baseline_cost_basis}"
+        if evidence.saving < 0:
+            yield Figure("Dearer by", percent(-evidence.saving, 0), basis)
+        else:
+            label = "Saving" if entry.status == "certified" else "Saving, not certified"
+            yield Figure(label, share_saved(evidence.saving), basis)
+    target = calibration.task.workflow.bar.latency_p95_s
+    note = "no target" if target is None else f"target {seconds(target)}"
+    yield Figure("Latency, p95", seconds(verdict.latency_p95_s), note)
+
+
+def _doubts(calibration: Calibration) -> Iterator[str]:
+    """Yield what a reader should know before trusting the figures."""
+    task, verdicts = calibration.task, calibration.verdicts
+    chosen, field = calibration.decision.chosen, task.field
+    if chosen.model.origin is not None and not chosen.model.origin.verified:
+        yield f"The origin of the weights of {chosen.alias} is not verified: see below."
+    for verdict in verdicts:
+        if verdict.reason is Reason.OUTAGE:
+            yield f"{verdict.model}: too many calls failed to judge it; mend the endpoint."
+    cases = max(verdict.cases for verdict in verdicts)
+    if cases < len(task.cases):
+        yield f"Only the first {cases:,} of {len(task.cases):,} cases were used."
+    if any(case.group is not None for case in task.cases):
+        yield "Some cases belong to groups; the bounds take all cases as independent."
+    baseline = next(v for v in verdicts if v.model == field.baseline.alias)
+    basis = cost_of(field.baseline, baseline).basis
+    if chosen is not field.baseline and basis == "estimated":
+        yield "The saving is against an estimate: the baseline was not asked."
+    for verdict, trials in measured(calibration):
+        answers = [trial for trial in trials if isinstance(trial, Trial)]
+        served = {trial.served_model for trial in answers}
+        if len(served) > 1:
+            yield f"{verdict.model}: its endpoint served {len(served)} different models."
+        if any(trial.usage.is_estimated for trial in answers):
+            yield f"{verdict.model}: its endpoint did not count tokens; the cost is estimated."
+
+
+def _bar(calibration: Calibration) -> Iterator[str]:
+    bar = calibration.task.workflow.bar
+    if bar.tolerance:
+        yield (
+            f"At least {percent(bar.floor)} of cases pass: "
+            f"{percent(bar.pass_rate)} less a tolerance of {percent(bar.tolerance)}."
+        )
+    else:
+        yield f"At least {percent(bar.floor)} of cases pass."
+    if bar.critical is not None:
+        critical = sum(case.critical for case in calibration.task.cases)
+        yield f"Every critical case passes; there are {critical:,}."
+    for tag, floor in bar.slices.items():
+        yield f"For each value of {tag}, at least {percent(floor)} of its cases pass."
+    if bar.latency_p95_s is not None:
+        yield f"The 95th percentile of latency is at most {seconds(bar.latency_p95_s)}."
+    yield f"Certified means shown with {percent(bar.confidence, 0)} confidence."
+
+
+def _promise(calibration: Calibration) -> str:
+    bar, k = calibration.task.workflow.bar, len(calibration.verdicts)
+    over = f"over all {k} candidates together" if k > 1 else "with its one candidate"
+    return (
+        f"A route whose true pass rate is at or below {percent(bar.floor)} is certified with "
+        f"probability at most {_short_percent(bar.alpha)}, {over}, assuming that the cases are an "
+        "independent sample of the traffic. Nothing is promised of traffic that is unlike the "
+        "cases, nor of a model that changes behind its name. A model that is undecided is not "
+        "shown to be worse: the evidence did not suffice."
+    )
+
+
+def _confusion_note(calibration: Calibration) -> str:
+    labels = calibration.task.workflow.labels or []
+    if len(labels) <= MOST_LABELS:
+        return ""
+    return f"{len(labels):,} labels are too many for a table; the cases below show each answer."
+
+
+def _provenance(entry: WorkflowPolicy) -> Iterator[tuple[str, str]]:
+    yield "Signature", entry.evidence.signature
+    inputs = entry.inputs
+    yield "Prompt", inputs.prompt
+    yield "Cases", inputs.dataset
+    yield "Graders", inputs.graders
+    yield "Models", inputs.models
+    yield "Prices", inputs.prices
+    yield "Bar and seed", inputs.bar
+    yield "Procedure", inputs.procedure
+
+
+def _command(calibration: Calibration) -> str:
+    """Return the command that gives this page again from the same answers."""
+    cases = max(verdict.cases for verdict in calibration.verdicts)
+    command = f"calibrate run {calibration.task.name}"
+    if cases < len(calibration.task.cases):
+        return f"{command} --cases {cases}"
+    outcomes = [verdict.outcome for verdict in calibration.verdicts]
+    if Outcome.CERTIFIED in outcomes:
+        dearer = calibration.verdicts[outcomes.index(Outcome.CERTIFIED) + 1 :]
+        if any(verdict.reason is not Reason.NOT_ASKED for verdict in dearer):
+            return f"{command} --cases all"
+    return command
+
+
+def _paragraphs(text: str) -> tuple[str, ...]:
+    found = (" ".join(part.split()) for part in text.replace("\r\n", "\n").split("\n\n"))
+    return tuple(part for part in found if part)
+
+
+def _short_percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

@@ -1,0 +1,110 @@
+"""Verdicts and decisions in words and figures, the same in the terminal and in the report."""
+
+from __future__ import annotations
+
+from calibrate.certificate import cost_of, saving
+from calibrate.decide import Calibration, Status
+from calibrate.gate import Outcome, Reason, Verdict
+
+__all__ = [
+    "headline",
+    "money",
+    "percent",
+    "saving_sentence",
+    "seconds",
+    "share_saved",
+    "why",
+]
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a share as a percentage; a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def money(usd: float) -> str:
+    """Return dollars with as many digits as a reader can use."""
+    if usd == 0 or abs(usd) >= 100:
+        return f"${usd:,.0f}"
+    if abs(usd) >= 0.01:
+        return f"${usd:,.2f}"
+    return f"${usd:.2g}"
+
+
+def share_saved(share: float) -> str:
+    """Return a saving as a percentage that is not rounded up to everything."""
+    return "over 99 %" if 0.99 < share < 1 else percent(share, 0)
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def why(verdict: Verdict, calibration: Calibration) -> str:
+    """Return why a model got its verdict, in a few words with the figures that decided."""
+    bar = calibration.task.workflow.bar
+    floor, reason = percent(bar.floor), verdict.reason
+    if reason is Reason.NOT_ASKED:
+        return "not asked: a cheaper model is certified"
+    if reason is Reason.OUTAGE:
+        return f"{verdict.failed_calls} of {verdict.cases_used} calls failed: no evidence"
+    if reason is Reason.CRITICAL:
+        count = len(verdict.critical_missed)
+        return f"failed {count} critical case{'s' if count > 1 else ''}"
+    if reason is Reason.LATENCY:
+        return f"p95 {seconds(verdict.latency_p95_s)} misses {seconds(bar.latency_p95_s)}"
+    if reason is Reason.SLICE:
+        failing = [s for s in verdict.slices if s.outcome is not Outcome.CERTIFIED]
+        return "slice " + ", ".join(f"{s.tag}={s.value} {s.passed}/{s.cases}" for s in failing)
+    if verdict.outcome is Outcome.CERTIFIED:
+        return f"at least {percent(verdict.lower_bound)}, bar {floor}"
+    if verdict.outcome is Outcome.FAILED:
+        return f"at most {percent(verdict.upper_bound)}, bar {floor}"
+    return _exhausted(verdict, floor)
+
+
+def headline(calibration: Calibration) -> str:
+    """Return the decision in one sentence."""
+    decision, name = calibration.decision, calibration.task.name
+    chosen = f"{decision.chosen.alias} ({decision.chosen.tier})"
+    bar = calibration.task.workflow.bar
+    if decision.status is Status.CERTIFIED:
+        return (
+            f"{name} goes to {chosen}: certified to pass at least {percent(bar.floor)} of cases "
+            f"with {percent(bar.confidence, 0)} confidence."
+        )
+    if decision.status is Status.UNMET:
+        return f"{name}: no model meets {percent(bar.floor)}; {chosen} comes nearest."
+    kept = "keep the baseline" if decision.chosen is calibration.task.field.baseline else "keep"
+    return f"{name}: nothing is certified at {percent(bar.floor)} yet; {kept} {chosen}."
+
+
+def saving_sentence(calibration: Calibration) -> str:
+    """Return what the route saves against the baseline, and how well that is known."""
+    field, decision = calibration.task.field, calibration.decision
+    verdicts = {verdict.model: verdict for verdict in calibration.verdicts}
+    cost = cost_of(decision.chosen, decision.verdict)
+    baseline = cost_of(field.baseline, verdicts[field.baseline.alias])
+    if decision.chosen is field.baseline:
+        return f"No saving: this is the baseline, {money(cost.usd_per_1k)} per 1,000 requests."
+    share = saving(cost, baseline)
+    change = ""
+    if share is not None:
+        change = f", {share_saved(share)} less" if share >= 0 else f", {percent(-share, 0)} more"
+    return (
+        f"{money(cost.usd_per_1k)} per 1,000 requests instead of {money(baseline.usd_per_1k)} "
+        f"for the baseline {field.baseline.alias} ({baseline.basis}){change}."
+    )
+
+
+def _exhausted(verdict: Verdict, floor: str) -> str:
+    between = (
+        f"between {percent(verdict.lower_bound)} and {percent(verdict.upper_bound)}, bar {floor}"
+    )
+    if verdict.cases_to_settle is None:
+        return between
+    more = max(verdict.cases_to_settle - verdict.cases_used, 1)
+    return f"{between}; {more:,} more cases at this rate would certify"
