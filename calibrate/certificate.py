@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+from calibrate import __version__
 from calibrate.candidates import Candidate
 from calibrate.config import Project
 from calibrate.decide import Calibration
@@ -14,6 +15,7 @@ from calibrate.gate import RULE, Reason, Verdict
 from calibrate.policy import (
     Evidence,
     Inputs,
+    Policy,
     PolicyModel,
     PolicyOrigin,
     Rejected,
@@ -21,7 +23,7 @@ from calibrate.policy import (
 )
 from calibrate.providers import provider
 
-__all__ = ["Cost", "cost_of", "policy_entry", "policy_models", "saving"]
+__all__ = ["Cost", "cost_of", "policy_entry", "policy_models", "rounded", "saving", "with_entry"]
 
 _SIGNIFICANT = 6  # digits: beyond them floats of different machines may differ
 
@@ -46,6 +48,23 @@ def saving(cost: Cost, baseline: Cost) -> float | None:
     if baseline.usd_per_1k == 0:
         return None
     return rounded(1 - cost.usd_per_1k / baseline.usd_per_1k)
+
+
+def with_entry(policy: Policy, calibration: Calibration, project: Project) -> Policy:
+    """Return the policy with one workflow's entry replaced, and no model that nothing uses."""
+    workflows = {**policy.workflows, calibration.task.name: policy_entry(calibration, project)}
+    models = {**policy.models, **policy_models(calibration, project)}
+    used = {
+        alias
+        for entry in workflows.values()
+        for alias in (entry.model, *entry.fallbacks, entry.over_context)
+    }
+    return Policy(
+        version=1,
+        generated_by=f"calibrate {__version__}",
+        models={alias: models[alias] for alias in sorted(models) if alias in used},
+        workflows=dict(sorted(workflows.items())),
+    )
 
 
 def policy_entry(calibration: Calibration, project: Project) -> WorkflowPolicy:

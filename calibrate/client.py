@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from types import TracebackType
+from typing import TypeGuard
 
 from calibrate.cache import Cache, Recordings
 from calibrate.completion import (
@@ -81,6 +82,7 @@ class Client:
         budget: Budget,
         offline: bool = False,
         read_stored: bool = True,
+        retry_failed: bool = False,
         transport: Callable[[], Transport] = open_transport,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -91,6 +93,7 @@ class Client:
         self._budget = budget
         self._offline = offline
         self._read_stored = read_stored
+        self._retry_failed = retry_failed
         self._open_transport = transport
         self._transport: Transport | None = None
         self._clock = clock
@@ -157,12 +160,16 @@ class Client:
         if not self._read_stored:
             return None
         recorded = self._recordings.get(request)
-        if recorded is not None:
+        if self._counts(recorded):
             return Answer(request, recorded, Source.RECORDED)
         if self._cache is None:
             return None
         cached = self._cache.get(request, self._base_url(endpoint))
-        return None if cached is None else Answer(request, cached, Source.CACHED)
+        return Answer(request, cached, Source.CACHED) if self._counts(cached) else None
+
+    def _counts(self, stored: Reply | None) -> TypeGuard[Reply]:
+        """Return whether a stored reply stands; failures are asked again only when told to."""
+        return stored is not None and not (self._retry_failed and isinstance(stored, Failure))
 
     async def _ask_and_keep(
         self, endpoint: str, request: Request, price: Price, timeout_s: float | None

@@ -126,3 +126,15 @@ def test_a_baseline_that_cannot_serve_the_workflow_is_refused(project) -> None:
     assert caught.value.problems == (
         "evals/triage.yaml: the baseline 'large' cannot serve this workflow",
     )
+
+
+def test_without_labels_any_answer_is_an_answer(project) -> None:
+    project.edit("evals/triage.yaml", "labels: [urgent, normal]\n", "")
+    project.edit("evals/triage.yaml", '{{ labels | join(" or ") }}', "urgent or normal")
+    project.edit("evals/triage.yaml", "- one_of", "- exact_match")
+    project.edit(
+        "datasets/triage.jsonl",
+        '"expected": "normal"}\n{"id": "m-3"',
+        '"expected": "?"}\n{"id": "m-3"',
+    )
+    assert {case.expected for case in load(project).cases} == {"urgent", "normal", "?"}

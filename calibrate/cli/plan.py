@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from calibrate.cli.console import data_console
 from calibrate.cli.options import (
     add_json,
     add_project,
@@ -21,12 +21,11 @@ from calibrate.cli.options import (
 )
 from calibrate.cli.session import open_client
 from calibrate.pipeline import TaskPlan, plan
+from calibrate.pricing import Budget
 from calibrate.words import percent
 
 DESCRIPTION = "Say what a run would ask and cost at most, before a cent is spent. Asks nothing."
 EXAMPLE = "calibrate plan support-simple"
-
-PIPE_WIDTH = 160  # a file has no edge at which a table would have to be cut
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +42,7 @@ def handle(arguments: argparse.Namespace) -> int:
     cases = arguments.cases if isinstance(arguments.cases, int) else None
     plans = []
     for task in load_tasks(project, chosen_names(project, arguments.workflows)):
-        with open_client(project, task.name) as client:
+        with open_client(project, task.name, Budget(None)) as client:
             plans.append(plan(task, client, cases=cases))
     if arguments.json:
         print_json({"workflows": [_as_json(found) for found in plans]})
@@ -54,9 +53,7 @@ def handle(arguments: argparse.Namespace) -> int:
 
 
 def _print(found: TaskPlan) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
+    console = data_console()
     floor = found.task.workflow.bar.floor
     console.print(
         f"[bold]{escape(found.task.name)}[/]: {found.gate.cases} cases, bar {percent(floor)}"

@@ -21,6 +21,7 @@ from calibrate.config import Project
 from calibrate.decide import Calibration
 from calibrate.pipeline import calibrate
 from calibrate.policy import DEFAULT_PATH, Policy, load_policy
+from calibrate.pricing import Budget
 from calibrate.report import write_reports
 from calibrate.task import Task
 
@@ -58,6 +59,6 @@ def handle(arguments: argparse.Namespace) -> int:
 
 
 async def _replayed(task: Task, project: Project, all_cases: bool) -> Calibration:
-    with open_client(project, task.name, offline=True) as opened:
+    with open_client(project, task.name, Budget(None), offline=True) as opened:
         async with opened as client:
             return await calibrate(task, client, ask_all=all_cases)

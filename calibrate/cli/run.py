@@ -6,12 +6,13 @@ import argparse
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from calibrate import __version__
-from calibrate.certificate import policy_entry, policy_models
+from calibrate.certificate import with_entry
 from calibrate.cli.options import (
     add_json,
     add_project,
@@ -25,7 +26,12 @@ from calibrate.cli.options import (
     shown_path,
 )
 from calibrate.cli.progress import Progress
-from calibrate.cli.session import open_client, require_writable, save_recordings
+from calibrate.cli.session import (
+    open_client,
+    recordings_folder,
+    require_writable,
+    save_recordings,
+)
 from calibrate.cli.summary import calibration_json, print_calibration
 from calibrate.client import Client, Source
 from calibrate.config import Project
@@ -34,6 +40,7 @@ from calibrate.drift import changes_of
 from calibrate.errors import BudgetError, CalibrateError, ProviderError
 from calibrate.pipeline import calibrate
 from calibrate.policy import DEFAULT_PATH, Policy, load_policy, write_policy
+from calibrate.pricing import Budget
 from calibrate.report import write_reports
 from calibrate.task import Task
 from calibrate.trial import FailedTrial
@@ -61,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--changed", action="store_true", help="only workflows whose inputs changed"
     )
     parser.add_argument("--no-cache", action="store_true", help="ask again what is stored")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="ask again what failed for good before"
+    )
     parser.add_argument("--record", action="store_true", help="add the answers to the recordings")
     parser.add_argument("--report", metavar="DIR", type=Path, help="default: reports/")
     parser.add_argument("--policy", metavar="FILE", type=Path, help=f"default: {DEFAULT_PATH}")
@@ -82,24 +92,29 @@ def handle(arguments: argparse.Namespace) -> int:
     if arguments.changed:
         tasks = [task for task in tasks if changes_of(task, project, policy)]
     require_writable(reports)
+    if arguments.record:
+        require_writable(recordings_folder(project))
     require_writable(policy_path.resolve().parent)
 
     done: list[tuple[Calibration, Spent]] = []
     failed: list[CalibrateError] = []
     left = arguments.max_usd
     for task in tasks:
+        caps = [cap for cap in (left, task.workflow.max_usd) if cap is not None]
+        budget = Budget(min(caps, default=None))
         try:
-            calibration, spent = asyncio.run(_measure(task, project, arguments, left))
+            calibration, spent = asyncio.run(_measure(task, project, arguments, budget))
         except CalibrateError as error:
             failed.append(error)
             if isinstance(error, BudgetError):
                 break
             continue
-        left = None if left is None else left - spent.paid_usd
-        policy = _with_entry(policy, calibration, project)
+        finally:
+            left = None if left is None else left - budget.spent_usd
+        policy = with_entry(policy, calibration, project)
         write_policy(policy_path, policy)
         done.append((calibration, spent))
-    paths = write_reports([c for c, _ in done], project, policy, reports)
+    paths = write_reports([c for c, _ in done], project, policy, reports) if done else []
     _print(arguments, done, [shown_path(path) for path in paths], shown_path(policy_path))
     for problem in (text for error in failed for text in error.problems):
         print(f"error: {problem}", file=sys.stderr)
@@ -107,36 +122,50 @@ def handle(arguments: argparse.Namespace) -> int:
 
 
 async def _measure(
-    task: Task, project: Project, arguments: argparse.Namespace, left: Decimal | None
+    task: Task, project: Project, arguments: argparse.Namespace, budget: Budget
 ) -> tuple[Calibration, Spent]:
-    caps = [cap for cap in (left, task.workflow.max_usd) if cap is not None]
     with open_client(
         project,
         task.name,
-        limit_usd=min(caps) if caps else None,
+        budget,
         offline=arguments.offline,
         read_stored=not arguments.no_cache,
+        retry_failed=arguments.retry_failed,
     ) as opened:
         async with opened as client:
-            try:
-                with Progress(task.name) as progress:
-                    calibration = await calibrate(
-                        task,
-                        client,
-                        cases=arguments.cases if isinstance(arguments.cases, int) else None,
-                        ask_all=arguments.cases == "all",
-                        on_start=progress.start,
-                        on_trial=progress.advance,
-                    )
-            finally:
-                if arguments.record:
-                    save_recordings(project, task.name, list(client.given.values()))
+            with (
+                Progress(task.name) as progress,
+                _recording(arguments.record, project, task, client),
+            ):
+                calibration = await calibrate(
+                    task,
+                    client,
+                    cases=arguments.cases if isinstance(arguments.cases, int) else None,
+                    ask_all=arguments.cases == "all",
+                    on_start=progress.start,
+                    on_trial=progress.advance,
+                )
     if has_outage(calibration.verdicts) and calibration.decision.status is not Status.CERTIFIED:
         raise ProviderError(
             f"{task.name}: too many calls failed for a verdict, most of them with "
-            f"{_commonest_failure(calibration)!r}; the policy was left as it is"
+            f"{_commonest_failure(calibration)!r}; the policy was left as it is: mend the cause "
+            "and run again with --retry-failed"
         )
-    return calibration, _spent(client)
+    return calibration, _spent(client, budget)
+
+
+@contextmanager
+def _recording(wanted: bool, project: Project, task: Task, client: Client) -> Iterator[None]:
+    """Keep the answers as recordings, also those of a run that is cut short."""
+    try:
+        yield
+    except BaseException:
+        if wanted:
+            with suppress(CalibrateError):  # the first error is the one to tell
+                save_recordings(project, task.name, list(client.given.values()))
+        raise
+    if wanted:
+        save_recordings(project, task.name, list(client.given.values()))
 
 
 def _commonest_failure(calibration: Calibration) -> str:
@@ -149,26 +178,13 @@ def _commonest_failure(calibration: Calibration) -> str:
     return messages.most_common(1)[0][0]
 
 
-def _spent(client: Client) -> Spent:
+def _spent(client: Client, budget: Budget) -> Spent:
     sources = Counter(answer.source for answer in client.given.values())
-    paid = sum((answer.paid_usd for answer in client.given.values()), Decimal(0))
-    return Spent(sources[Source.ASKED], sources[Source.CACHED], sources[Source.RECORDED], paid)
-
-
-def _with_entry(policy: Policy, calibration: Calibration, project: Project) -> Policy:
-    """Return the policy with one workflow's entry replaced, and no model that nothing uses."""
-    workflows = {**policy.workflows, calibration.task.name: policy_entry(calibration, project)}
-    models = {**policy.models, **policy_models(calibration, project)}
-    used = {
-        alias
-        for entry in workflows.values()
-        for alias in (entry.model, *entry.fallbacks, entry.over_context)
-    }
-    return Policy(
-        version=1,
-        generated_by=f"calibrate {__version__}",
-        models={alias: models[alias] for alias in sorted(models) if alias in used},
-        workflows=dict(sorted(workflows.items())),
+    return Spent(
+        sources[Source.ASKED],
+        sources[Source.CACHED],
+        sources[Source.RECORDED],
+        budget.spent_usd,
     )
 
 

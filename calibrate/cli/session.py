@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 
 from calibrate.cache import Cache, Recorded, Recordings, write_recordings
@@ -13,7 +12,13 @@ from calibrate.config import Project
 from calibrate.errors import ConfigError, OutputError
 from calibrate.pricing import Budget
 
-__all__ = ["open_client", "recordings_path", "require_writable", "save_recordings"]
+__all__ = [
+    "open_client",
+    "recordings_folder",
+    "recordings_path",
+    "require_writable",
+    "save_recordings",
+]
 
 CACHE_FILE = ".calibrate/cache.sqlite"
 
@@ -22,10 +27,11 @@ CACHE_FILE = ".calibrate/cache.sqlite"
 def open_client(
     project: Project,
     workflow: str,
+    budget: Budget,
     *,
-    limit_usd: Decimal | None = None,
     offline: bool = False,
     read_stored: bool = True,
+    retry_failed: bool = False,
 ) -> Iterator[Client]:
     """Yield a client for one workflow; its recordings lie beneath the project's cache."""
     path = recordings_path(project, workflow)
@@ -35,10 +41,19 @@ def open_client(
             project.tiers.endpoints,
             recordings=Recordings(path, place),
             cache=cache,
-            budget=Budget(limit_usd),
+            budget=budget,
             offline=offline,
             read_stored=read_stored,
+            retry_failed=retry_failed,
         )
+
+
+def recordings_folder(project: Project) -> Path:
+    """Return where answers are recorded; raises `ConfigError` where the project says nowhere."""
+    folder = project.tiers.recordings
+    if folder is None:
+        raise ConfigError("--record needs `recordings: DIR` in the tiers file")
+    return project.path(folder)
 
 
 def recordings_path(project: Project, workflow: str) -> Path | None:
@@ -49,9 +64,7 @@ def recordings_path(project: Project, workflow: str) -> Path | None:
 
 def save_recordings(project: Project, workflow: str, answers: list[Answer]) -> int:
     """Add a run's answers to the workflow's recordings; return how many there are then."""
-    path = recordings_path(project, workflow)
-    if path is None:
-        raise ConfigError("--record needs `recordings: DIR` in the tiers file")
+    path = recordings_folder(project) / f"{workflow}.jsonl.gz"
     kept = {answer.request.key: Recorded(answer.request, answer.reply) for answer in answers}
     for recorded in Recordings(path, str(path)).all():
         kept.setdefault(recorded.request.key, recorded)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from calibrate.certificate import cost_of, rounded
+from calibrate.cli.console import data_console
 from calibrate.decide import Calibration
 from calibrate.gate import Outcome
 from calibrate.words import headline, money, percent, saving_sentence, seconds, why
@@ -20,7 +20,7 @@ _STYLES = {Outcome.CERTIFIED: "green", Outcome.FAILED: "red", Outcome.UNDECIDED:
 
 def print_calibration(calibration: Calibration) -> None:
     """Print what was found of each model, why, and the decision."""
-    console = Console(highlight=False)
+    console = data_console()
     console.print(_table(calibration))
     console.print()
     for verdict in calibration.verdicts:

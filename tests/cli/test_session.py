@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from loopback import Loopback, chat, refused_port
+from loopback import Loopback, chat, error, refused_port
 
 from calibrate.cache import Recorded, Recordings, write_recordings
 from calibrate.cli.session import (
@@ -19,7 +19,7 @@ from calibrate.client import Answer, Source
 from calibrate.completion import ChatMessage, Completion, Request, Usage
 from calibrate.config import Project, Tiers
 from calibrate.errors import BudgetError, CacheError, CacheMiss, ConfigError, OutputError
-from calibrate.pricing import TokenPrice
+from calibrate.pricing import Budget, TokenPrice
 
 PRICE = TokenPrice(Decimal(1), Decimal(1))
 
@@ -61,9 +61,9 @@ def answer(asked: str, text: str) -> Answer:
     return Answer(request(asked), reply(text), Source.ASKED)
 
 
-def ask(of: Project, text: str, **options: object) -> Answer:
+def ask(of: Project, text: str, limit_usd: Decimal | None = None, **options: object) -> Answer:
     async def once() -> Answer:
-        with open_client(of, "sort", **options) as opened:  # type: ignore[arg-type]
+        with open_client(of, "sort", Budget(limit_usd), **options) as opened:  # type: ignore[arg-type]
             async with opened as client:
                 return await client.ask("e", request(text), PRICE)
 
@@ -132,3 +132,10 @@ def test_a_folder_without_permission_is_an_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="Permission denied"):
         require_writable(tmp_path)
+
+
+def test_a_failure_is_asked_again_only_when_told_to(tmp_path: Path) -> None:
+    with Loopback(lambda _: error(400, "no")) as server:
+        of = project(tmp_path, server.base_url)
+        sources = [ask(of, "a", retry_failed=again).source for again in (False, False, True)]
+    assert sources == [Source.ASKED, Source.CACHED, Source.ASKED]

@@ -347,7 +347,8 @@ def test_a_tenth_of_the_calls_failing_for_good_is_an_outage_not_a_verdict(
         2,
         "",
         "error: sort: too many calls failed for a verdict, most of them with "
-        "'HTTP 503: overloaded'; the policy was left as it is\n",
+        "'HTTP 503: overloaded'; the policy was left as it is: mend the cause and run again "
+        "with --retry-failed\n",
     )
     assert not project.policy.exists()
     # Each of the three models: 4 calls in 5 attempts, and 36 answered at once.

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from calibrate.stats.exact import sequence_p_value, upper_tail
@@ -15,13 +16,13 @@ ITEMS, FLOOR, ALPHA = 200, 0.90, 0.05
 Rates = tuple[float, float, float, float]
 
 
-def routes(rates: Rates, runs: int, seed: int, *, plain: bool = False) -> np.ndarray:
+def routes(rates: Rates, runs: int, seed: int, *, plain: bool = False) -> NDArray[np.int64]:
     """The last hypothesis of the order that is rejected, in each run; -1 for none.
 
     Latent correlation .5. `plain`: a fixed sequence of binomial tests, for comparison.
     """
     rng = np.random.default_rng(seed)
-    limits = norm.ppf(rates)[:, None]
+    limits = np.asarray(norm.ppf(rates))[:, None]
     found = np.full(runs, -1)
     for run in range(runs):
         shared, own = rng.standard_normal((1, ITEMS)), rng.standard_normal((4, ITEMS))

@@ -35,7 +35,7 @@ def outcomes(
     """Runs x candidates x items; what the candidates share is how hard the item is."""
     shared = rng.standard_normal((runs, 1, n)) * math.sqrt(correlation)
     own = rng.standard_normal((runs, len(rates), n)) * math.sqrt(1 - correlation)
-    limits = norm.ppf(rates)[:, None]
+    limits = np.asarray(norm.ppf(rates))[:, None]
     return np.asarray(shared + own < limits)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrate.stats.multiple import (
+    Decisions,
     Graph,
     benjamini_hochberg,
     fallback_graph,
@@ -134,14 +136,14 @@ def test_a_first_that_is_not_rejected_does_not_block_the_others() -> None:
 
 
 @pytest.mark.parametrize("decide", [holm, benjamini_hochberg, fixed_sequence])
-def test_no_hypothesis_no_decision(decide: type) -> None:
-    assert decide([], alpha=0.05).rejected == ()  # type: ignore[call-arg]
-    assert decide([0.05], alpha=0.05).rejected == (True,)  # type: ignore[call-arg]
+def test_no_hypothesis_no_decision(decide: Callable[..., Decisions]) -> None:
+    assert decide([], alpha=0.05).rejected == ()
+    assert decide([0.05], alpha=0.05).rejected == (True,)
     for bad in ([1.1], [-0.1], [math.nan]):
         with pytest.raises(ValueError, match="p-values"):
-            decide(bad, alpha=0.05)  # type: ignore[call-arg]
+            decide(bad, alpha=0.05)
     with pytest.raises(ValueError, match="alpha"):
-        decide([0.5], alpha=1.0)  # type: ignore[call-arg]
+        decide([0.5], alpha=1.0)
 
 
 def test_a_graph_of_none_and_of_one() -> None:
