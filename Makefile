@@ -8,11 +8,12 @@ WORKFLOWS := support-simple order-extract review-sentiment support-complex
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format schemas readme record e2e clean
+.PHONY: help run test audit format schemas readme record e2e clean
 
 help:
 	@echo "make run      measure support-simple from recorded answers; write the policy and report"
 	@echo "make test     format check, lint, types, import contracts, tests with branch coverage"
+	@echo "make audit    slow, seeded simulations of what is promised"
 	@echo "make format   format the code"
 	@echo "make schemas  write the JSON Schemas anew from the records"
 	@echo "make readme   write the generated parts of the README anew"
@@ -38,9 +39,12 @@ test: $(VENV)/ready
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/cog --check -P -I tests README.md
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n auto
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+audit: $(VENV)/ready
+	$(BIN)/python -m pytest -m audit -n auto
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix

@@ -156,7 +156,7 @@ def _signature(calibration: Calibration, inputs: Inputs) -> str:
         "n": verdict.cases_used,
         "bar": f"pass_rate>={bar.floor:g}",
         "alpha": f"{bar.alpha:g}/{len(calibration.verdicts)}",
-        "test": f"clopper-pearson-{RULE}",
+        "test": f"exact-alpha-spending-{RULE}",
         "graders": _short(inputs.graders),
         "data": _short(inputs.dataset),
         "prompt": _short(inputs.prompt),

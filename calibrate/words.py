@@ -63,6 +63,8 @@ def why(verdict: Verdict, calibration: Calibration) -> str:
         return f"at least {percent(verdict.lower_bound)}, bar {floor}"
     if verdict.outcome is Outcome.FAILED:
         return f"at most {percent(verdict.upper_bound)}, bar {floor}"
+    if reason is Reason.FUTILITY:
+        return f"{verdict.passed} of {verdict.cases_used} passed: hardly ever certified"
     return _exhausted(verdict, floor)
 
 

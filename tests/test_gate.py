@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
-import pytest
 
 from calibrate.client import Source
 from calibrate.completion import Failure, FailureReason, Usage
 from calibrate.config import Bar
 from calibrate.dataset import Case
-from calibrate.gate import Outcome, Reason, judge, not_asked, plan_gate
+from calibrate.gate import Outcome, Reason, Verdict, judge, not_asked, plan_gate
 from calibrate.graders.base import Grade
+from calibrate.stats.plan import Kind, settle_many
 from calibrate.trial import AnyTrial, FailedTrial, Trial
 
 
@@ -53,123 +53,167 @@ def trials(passed: int, failed: int, **options: object) -> list[AnyTrial]:
     return [trial(index, outcome, **options) for index, outcome in enumerate(outcomes)]  # type: ignore[arg-type]
 
 
-def verdict_of(found: Sequence[AnyTrial], bar: Bar, candidates: int = 1) -> tuple[Outcome, Reason]:
-    verdict = judge(plan_gate(bar, candidates, len(found)), "small", "cheap", found)
-    return verdict.outcome, verdict.reason
+def judged(
+    found: Sequence[AnyTrial],
+    bar: Bar,
+    candidates: int = 1,
+    *,
+    cases: int | None = None,
+    critical: Sequence[AnyTrial] = (),
+) -> Verdict:
+    """Judge a prefix of a set of `cases`; the cases that are not asked yet have no tags."""
+    later = [Case(f"later-{index}", "in", "out") for index in range((cases or 0) - len(found))]
+    plan = plan_gate(bar, candidates, [*(t.case for t in found), *later])
+    return judge(plan, "small", "cheap", found, critical)
+
+
+def of(verdict: Verdict) -> tuple[Outcome, Reason, int]:
+    return verdict.outcome, verdict.reason, verdict.cases_used
 
 
 BAR = Bar(pass_rate=0.9)
 
 
-@pytest.mark.parametrize(
-    ("passed", "failed", "outcome"),
-    [
-        # P(Bin(100, 0.9) >= 96) = 0.0237 and P(>= 95) = 0.0576
-        (96, 4, Outcome.CERTIFIED),
-        (95, 5, Outcome.UNDECIDED),
-        # P(Bin(100, 0.9) <= 84) = 0.0399 and P(<= 85) = 0.0726
-        (85, 15, Outcome.UNDECIDED),
-        (84, 16, Outcome.FAILED),
-    ],
-)
-def test_a_verdict_turns_where_the_exact_binomial_tail_passes_alpha(
-    passed: int, failed: int, outcome: Outcome
-) -> None:
-    assert verdict_of(trials(passed, failed), BAR)[0] is outcome
+def test_a_faultless_model_is_certified_where_chance_is_spent_and_no_later() -> None:
+    # Of 100 cases; alpha 0.05 is spent as 0.05 sqrt(t/100):
+    # 0.9^35 = 0.0250 against 0.0296 is spent only once 0.9^t is below all of it: t = 36 here,
+    # since the plan of 100 cases spends its error later (its power at 0.95 is short of 0.9).
+    assert of(judged(trials(35, 0), BAR, cases=100)) == (Outcome.UNDECIDED, Reason.OPEN, 35)
+    assert of(judged(trials(36, 0), BAR, cases=100)) == (Outcome.CERTIFIED, Reason.QUALITY, 36)
+
+
+def test_what_arrives_after_the_crossing_changes_nothing() -> None:
+    early = judged(trials(36, 0), BAR, cases=100)
+    assert judged(trials(36, 64), BAR) == early
+    assert judged(trials(100, 0), BAR) == early
+
+
+def test_a_model_far_below_the_bar_is_shown_to_be_below_it() -> None:
+    # 0.1^2 = 0.01 is over what may be spent by then, 0.05 sqrt(2/100) = 0.0071; 0.1^3 is not
+    assert of(judged(trials(0, 2), BAR, cases=100)) == (Outcome.UNDECIDED, Reason.OPEN, 2)
+    assert of(judged(trials(0, 3), BAR, cases=100)) == (Outcome.FAILED, Reason.QUALITY, 3)
 
 
 def test_a_share_of_alpha_asks_for_more_passes() -> None:
-    # P(Bin(100, 0.9) >= 96) = 0.0237 > 0.05 / 3; P(>= 97) = 0.0078
-    assert verdict_of(trials(96, 4), BAR, candidates=3)[0] is Outcome.UNDECIDED
-    assert verdict_of(trials(97, 3), BAR, candidates=3)[0] is Outcome.CERTIFIED
+    assert judged(trials(44, 0), BAR, 3, cases=100).reason is Reason.OPEN
+    assert of(judged(trials(45, 0), BAR, 3, cases=100)) == (
+        Outcome.CERTIFIED,
+        Reason.QUALITY,
+        45,
+    )
+
+
+def test_a_model_that_would_hardly_be_certified_is_not_asked_on() -> None:
+    found = [*trials(22, 0), *(trial(22 + i, False) for i in range(3)), trial(25, False)]
+    verdict = judged(found, BAR, cases=100)
+    assert of(verdict) == (Outcome.UNDECIDED, Reason.FUTILITY, 26)
+    assert verdict.cases_to_settle is None  # 22 of 26 is below the bar
 
 
 def test_the_observed_rate_alone_certifies_nothing() -> None:
-    assert verdict_of(trials(46, 4), BAR) == (Outcome.UNDECIDED, Reason.EXHAUSTED)
+    # The lines allow 0, 1, 2, 3 failures by 36, 60, 80, 89, and no more than 3 at 100.
+    verdict = judged([trial(i, i not in {20, 50, 70, 88}) for i in range(100)], BAR)
+    assert of(verdict) == (Outcome.UNDECIDED, Reason.FUTILITY, 89)
+    assert verdict.estimate == 85 / 89
 
 
 def test_a_perfect_score_on_too_few_cases_is_undecided() -> None:
     # 0.9^28 = 0.0523, 0.9^29 = 0.0471
-    assert verdict_of(trials(28, 0), BAR)[0] is Outcome.UNDECIDED
-    assert verdict_of(trials(29, 0), BAR)[0] is Outcome.CERTIFIED
+    assert judged(trials(28, 0), BAR).outcome is Outcome.UNDECIDED
+    assert judged(trials(29, 0), BAR).outcome is Outcome.CERTIFIED
+    assert not plan_gate(BAR, 1, [t.case for t in trials(28, 0)]).can_certify
+    assert plan_gate(BAR, 1, [t.case for t in trials(29, 0)]).can_certify
 
 
 def test_a_tolerance_lowers_the_floor_that_is_tested() -> None:
-    assert verdict_of(trials(92, 8), Bar(pass_rate=0.9, tolerance=0.05))[0] is Outcome.CERTIFIED
+    bar = Bar(pass_rate=0.9, tolerance=0.05)
+    assert of(judged(trials(25, 0), bar, cases=100)) == (Outcome.CERTIFIED, Reason.QUALITY, 25)
 
 
 def test_an_undecided_verdict_says_how_many_cases_would_settle_it() -> None:
-    verdict = judge(plan_gate(BAR, 1, 100), "small", "cheap", trials(94, 6))
-    # from here on, 94 % of n rounded down rejects 0.9 at 0.05
-    assert verdict.cases_to_settle == 203
-    assert judge(plan_gate(BAR, 1, 100), "small", "cheap", trials(90, 10)).cases_to_settle is None
+    verdict = judged([trial(i, i % 16 != 15) for i in range(100)], BAR)
+    assert (verdict.passed, verdict.cases_used, verdict.reason) == (60, 64, Reason.FUTILITY)
+    # from here on, 93.75 % of n rounded down rejects 0.9 at 0.05
+    assert verdict.cases_to_settle == 227
 
 
-def test_one_missed_critical_case_fails_the_model() -> None:
+def test_one_missed_critical_case_fails_the_model_before_anything_else_is_asked() -> None:
     bar = Bar(pass_rate=0.9, critical="must_pass")
-    found = [*trials(99, 0), trial(99, False, critical=True)]
-    verdict = judge(plan_gate(bar, 1, 100), "small", "cheap", found)
-    assert (verdict.outcome, verdict.reason) == (Outcome.FAILED, Reason.CRITICAL)
-    assert verdict.critical_missed == ("c-99",)
-    assert verdict_of(found, BAR)[0] is Outcome.CERTIFIED
+    critical = [trial(0, True, critical=True), trial(1, False, critical=True)]
+    verdict = judged([], bar, cases=100, critical=critical)
+    assert of(verdict) == (Outcome.FAILED, Reason.CRITICAL, 2)
+    assert verdict.critical_missed == ("c-1",)
+    assert judged([], BAR, cases=100, critical=critical).reason is Reason.OPEN
 
 
 def test_a_critical_case_without_an_answer_is_undecided() -> None:
     bar = Bar(pass_rate=0.9, critical="must_pass")
-    found = [*trials(99, 0), failed_call(99, critical=True)]
-    assert verdict_of(found, bar) == (Outcome.UNDECIDED, Reason.OUTAGE)
+    verdict = judged(trials(36, 0), bar, cases=100, critical=[failed_call(99, critical=True)])
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, Reason.OUTAGE)
 
 
 def test_a_failed_call_counts_as_not_passed() -> None:
-    found = [*trials(96, 0), *(failed_call(96 + index) for index in range(4))]
-    verdict = judge(plan_gate(BAR, 1, 100), "small", "cheap", found)
-    assert (verdict.passed, verdict.failed_calls, verdict.estimate) == (96, 4, 0.96)
+    # accept[60] = 1: one failure among the first 60 of 100
+    found = [failed_call(0), *trials(59, 0)]
+    verdict = judged(found, BAR, cases=100)
+    assert (verdict.outcome, verdict.failed_calls) == (Outcome.CERTIFIED, 1)
+    assert verdict.passed == verdict.cases_used - 1
 
 
 def test_more_than_one_failed_call_in_twenty_is_an_outage_and_not_a_quality() -> None:
-    five = [*trials(95, 0), *(failed_call(95 + index) for index in range(5))]
-    six = [*trials(94, 0), *(failed_call(94 + index) for index in range(6))]
-    assert verdict_of(five, BAR)[1] is not Reason.OUTAGE
-    assert verdict_of(six, BAR) == (Outcome.UNDECIDED, Reason.OUTAGE)
+    verdict = judged([failed_call(index) for index in range(3)], BAR, cases=100)
+    assert of(verdict) == (Outcome.UNDECIDED, Reason.OUTAGE, 3)
 
 
 def test_a_slice_below_its_floor_takes_the_certification_away() -> None:
     bar = Bar(pass_rate=0.9, slices={"language": 0.8})
-    english = [trial(i, True, tags={"language": "en"}) for i in range(180)]
-    german = [trial(180 + i, i >= 10, tags={"language": "de"}) for i in range(20)]
-    verdict = judge(plan_gate(bar, 1, 200), "small", "cheap", [*english, *german])
-    assert (verdict.outcome, verdict.reason) == (Outcome.FAILED, Reason.SLICE)
-    assert [(s.value, s.outcome) for s in verdict.slices] == [
-        ("de", Outcome.FAILED),
-        ("en", Outcome.CERTIFIED),
+    found = [
+        trial(i, i % 10 != 9 or i >= 60, tags={"language": "de" if i % 10 == 9 else "en"})
+        for i in range(200)
     ]
+    verdict = judged(found, bar)
+    assert (verdict.outcome, verdict.reason) == (Outcome.FAILED, Reason.SLICE)
+    assert [(s.value, s.outcome) for s in verdict.slices if s.outcome is Outcome.FAILED] == [
+        ("de", Outcome.FAILED)
+    ]
+
+
+def test_a_certified_model_is_asked_on_until_its_slices_are_certified() -> None:
+    bar = Bar(pass_rate=0.9, slices={"language": 0.8})
+    found = [trial(i, True, tags={"language": "de" if i % 4 == 3 else "en"}) for i in range(200)]
+    verdict = judged(found, bar)
+    assert verdict.outcome is Outcome.CERTIFIED
+    german = next(part for part in verdict.slices if part.value == "de")
+    # the slice of 50 needs more of its own cases than the whole set needs of all
+    assert verdict.cases_used == 4 * german.cases > judged(found, BAR).cases_used
 
 
 def test_a_slice_too_small_to_certify_leaves_the_model_undecided() -> None:
     bar = Bar(pass_rate=0.9, slices={"language": 0.8})
     found = [trial(i, True, tags={"language": "de" if i < 2 else "en"}) for i in range(100)]
-    assert verdict_of(found, bar) == (Outcome.UNDECIDED, Reason.SLICE)
+    verdict = judged(found, bar)
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, Reason.SLICE)
+    plan = plan_gate(bar, 1, [t.case for t in found])
+    assert [(part.value, part.lines.n) for part in plan.slices_too_small] == [("de", 2)]
 
 
 def test_late_answers_fail_a_model_only_when_chance_cannot_explain_them() -> None:
-    bar = Bar(pass_rate=0.8, latency_p95_s=1.0)
-    late = [trial(i, True, latency_s=2.0 if i < 9 else 0.5) for i in range(100)]
-    # P(Bin(100, 0.05) >= 9) = 0.0631, P(>= 10) = 0.0282
-    assert verdict_of(late, bar)[0] is Outcome.CERTIFIED
-    later = [trial(i, True, latency_s=2.0 if i < 10 else 0.5) for i in range(100)]
-    assert verdict_of(later, bar) == (Outcome.FAILED, Reason.LATENCY)
+    bar = Bar(pass_rate=0.9, latency_p95_s=1.0)
+    # The verdict falls at 36: P(Bin(36, 0.05) >= 4) = 0.1058, P(>= 5) = 0.0332
+    late = [trial(i, True, latency_s=2.0 if i < 4 else 0.5) for i in range(100)]
+    assert judged(late, bar).outcome is Outcome.CERTIFIED
+    later = [trial(i, True, latency_s=2.0 if i < 5 else 0.5) for i in range(100)]
+    assert of(judged(later, bar)) == (Outcome.FAILED, Reason.LATENCY, 36)
 
 
 def test_a_candidate_that_was_never_needed_has_no_figures() -> None:
-    verdict = not_asked(plan_gate(BAR, 3, 100), "large", "frontier")
+    verdict = not_asked(plan_gate(BAR, 3, [t.case for t in trials(100, 0)]), "large", "frontier")
     assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, Reason.NOT_ASKED)
     assert (verdict.cases_used, verdict.estimate) == (0, None)
 
 
 def test_a_model_at_the_floor_is_certified_no_more_often_than_promised() -> None:
-    plan = plan_gate(BAR, 3, 120)
-    needed = plan.fewest_passes
-    assert needed is not None
-    passes = np.random.default_rng(7).binomial(120, 0.9, size=200_000)
-    share = (passes >= needed).mean()
-    assert share <= 0.05 / 3 + 3 * (0.0167 * 0.9833 / 200_000) ** 0.5
+    plan = plan_gate(BAR, 3, [Case(str(index), "in", "out") for index in range(120)])
+    passed = np.random.default_rng(7).random((50_000, 120)) < 0.9
+    share = (settle_many(plan.lines, passed).kinds == Kind.ACCEPTED).mean()
+    assert share <= 0.05 / 3 + 3 * (0.0167 * 0.9833 / 50_000) ** 0.5

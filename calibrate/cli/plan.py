@@ -75,20 +75,28 @@ def _print(found: TaskPlan) -> None:
         print(f"{out.alias} ({out.tier}) is no candidate: {out.why}")
     most = sum(row.most_usd for row in found.candidates)
     print(f"a run asks cheapest first and stops at a certified model; at most ${most:.4f}")
-    print(_verdict(found) + "\n")
+    print("\n".join(_verdict(found)) + "\n")
 
 
-def _verdict(found: TaskPlan) -> str:
-    floor, alpha = percent(found.task.workflow.bar.floor), found.gate.alpha
-    if not found.can_certify:
-        return (
-            f"these {found.gate.cases} cases cannot certify {floor} at alpha {alpha:.4g}: "
+def _verdict(found: TaskPlan) -> list[str]:
+    gate, floor = found.gate, percent(found.task.workflow.bar.floor)
+    lines = [
+        f"slice {part.tag}={part.value}: {part.lines.n} cases cannot certify "
+        f"{percent(part.lines.floor)}; add cases, or leave the slice out of the bar"
+        for part in gate.slices_too_small
+    ]
+    if found.cases_needed is None or gate.cases < found.cases_needed:
+        lines.append(
+            f"these {gate.cases} cases cannot certify {floor} at alpha {gate.alpha:.4g}: "
             f"at least {found.cases_needed} are needed, all of them passed"
         )
-    return (
-        f"certifies a model with {found.gate.fewest_passes} of {found.gate.cases} passes; one "
-        f"whose true rate is {percent(found.design_rate)} has a chance of {percent(found.power, 0)}"
-    )
+    elif not lines:
+        lines.append(
+            f"a model whose true rate is {percent(found.design_rate)} is certified with a chance "
+            f"of {percent(found.power, 0)}, after {found.expected_cases:.0f} cases on average and "
+            f"{gate.lines.n} at most"
+        )
+    return lines
 
 
 def _as_json(found: TaskPlan) -> dict[str, Any]:
@@ -99,7 +107,9 @@ def _as_json(found: TaskPlan) -> dict[str, Any]:
         "alpha_per_candidate": found.gate.alpha,
         "can_certify": found.can_certify,
         "cases_needed_at_least": found.cases_needed,
-        "passes_needed": found.gate.fewest_passes,
+        "slices_too_small": [f"{p.tag}={p.value}" for p in found.gate.slices_too_small],
+        "cases_at_most": found.gate.lines.n,
+        "cases_expected": round(found.expected_cases, 1),
         "design_rate": found.design_rate,
         "power": found.power,
         "candidates": [

@@ -112,6 +112,15 @@ class Plan:
         kind = Kind(int(found.kinds[0]))
         return None if kind is Kind.OPEN else Crossing(kind, int(found.indices[0]))
 
+    def earliest_crossing(self, seen: int, failures: int) -> int:
+        """Return the least t > seen at which some line could be crossed, or n."""
+        for t in range(seen + 1, self.n):
+            most = failures + t - seen
+            is_futile = t >= self.futile_from and most >= self.futile[t]
+            if failures <= self.accept[t] or most >= self.reject[t] or is_futile:
+                return t
+        return self.n
+
 
 def build_plan(
     n: int,
