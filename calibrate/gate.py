@@ -198,9 +198,7 @@ def _slice_plans(bar: Bar, cases: Sequence[Case], alpha: float) -> Iterator[Slic
             yield SlicePlan(tag, value, plan_for(size, floor, rate, alpha=alpha))
 
 
-def _first_crossing(
-    plan: GatePlan, trials: Sequence[AnyTrial]
-) -> tuple[int, Outcome, Reason]:
+def _first_crossing(plan: GatePlan, trials: Sequence[AnyTrial]) -> tuple[int, Outcome, Reason]:
     """Return where the verdict fell, and which: the first line against, or the last one for."""
     passed = [passes(trial) for trial in trials]
     crossings = [(plan.lines, list(range(1, len(trials) + 1)), False)]

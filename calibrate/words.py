@@ -64,7 +64,7 @@ def why(verdict: Verdict, calibration: Calibration) -> str:
     if verdict.outcome is Outcome.FAILED:
         return f"at most {percent(verdict.upper_bound)}, bar {floor}"
     if reason is Reason.FUTILITY:
-        return f"{verdict.passed} of {verdict.cases_used} passed: hardly ever certified"
+        return f"{verdict.passed} of {verdict.cases_used} passed: it would hardly ever be certified"
     return _exhausted(verdict, floor)
 
 
