@@ -87,6 +87,8 @@ def policy_models(calibration: Calibration, project: Project) -> dict[str, Polic
     """Return what a gateway needs to call each model that the route may use."""
     decision = calibration.decision
     used = [decision.chosen, *decision.fallbacks]
+    if decision.over_context is not None:
+        used.append(decision.over_context)
     return {candidate.alias: _model(candidate, project) for candidate in used}
 
 

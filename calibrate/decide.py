@@ -89,14 +89,23 @@ def _fallbacks(
 def _over_context(
     field: Field, verdicts: dict[str, Verdict], chosen: Candidate
 ) -> Candidate | None:
-    """Return who takes an input that the chosen model's window cannot hold: the nearest dearer."""
+    """Return who takes an input that the chosen model's window cannot hold.
+
+    That is the first fallback with a larger window; where there is none, the baseline, which would
+    have answered without routing, or else the strongest model whose window is large enough.
+    """
     window = chosen.context_window
     if window is None:
         return None
+    preferred = [
+        *_fallbacks(field, verdicts, chosen),
+        field.baseline,
+        *reversed(field.candidates),
+    ]
     larger = [
         other
-        for other in _fallbacks(field, verdicts, chosen)
-        if (other.context_window or 0) > window
+        for other in preferred
+        if (other.context_window or 0) > window and other.model.method == "chat"
     ]
     return larger[0] if larger else None
 

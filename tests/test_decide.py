@@ -96,6 +96,12 @@ def test_an_input_too_large_for_the_route_goes_to_a_larger_window() -> None:
     assert choose_route(FIELD, verdicts("failed", "failed", "certified")).over_context is None
 
 
+def test_a_large_input_goes_to_the_baseline_rather_than_nowhere() -> None:
+    decision = choose_route(FIELD, verdicts("certified", "failed", "failed"))
+    assert decision.fallbacks == ()
+    assert decision.over_context is LARGE
+
+
 def test_an_outage_is_seen() -> None:
     down = replace(verdict("small", "undecided"), reason=Reason.OUTAGE)
     assert has_outage([down])
