@@ -33,9 +33,9 @@ def handle(arguments: argparse.Namespace) -> int:
         return 0
     model = route.model
     print(f"{route.workflow}: {route.alias} ({model.name} at {model.base_url or model.kind})")
-    print(
-        f"status {route.status}, tier {route.tier}, at most {route.limits.max_output_tokens} tokens"
-    )
+    # The policy knows the tier of the workflow's own model only.
+    tier = "" if route.over_context else f", tier {route.tier}"
+    print(f"status {route.status}{tier}, at most {route.limits.max_output_tokens} output tokens")
     if model.method != "chat":
         print(f"answers by {model.method}: embed the input, take the nearest example's label")
     if route.over_context:

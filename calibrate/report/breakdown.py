@@ -31,6 +31,7 @@ class LatencyRow:
     """How long a model's calls took."""
 
     model: str
+    cases: str  # how many were asked
     p50: str
     p95: str
     longest: str
@@ -58,7 +59,7 @@ class TagTable:
 
     tag: str
     note: str
-    models: tuple[str, ...]
+    models: tuple[tuple[str, str], ...]  # each with the number of cases that it was asked
     rows: tuple[TagRow, ...]
 
 
@@ -80,6 +81,7 @@ def latency_rows(calibration: Calibration) -> tuple[LatencyRow, ...]:
         rows.append(
             LatencyRow(
                 model=verdict.model,
+                cases=f"{len(trials):,}",
                 p50=seconds(latency_quantile(table, 0.5)),
                 p95=seconds(latency_quantile(table, 0.95)),
                 longest=seconds(latency_quantile(table, 1.0)),
@@ -110,7 +112,7 @@ def _tag_table(tag: str, floor: float | None, calibration: Calibration) -> TagTa
     return TagTable(
         tag=tag,
         note="; ".join(notes),
-        models=tuple(verdict.model for verdict, _ in asked),
+        models=tuple((verdict.model, f"{len(trials):,}") for verdict, trials in asked),
         rows=tuple(
             TagRow(
                 value,

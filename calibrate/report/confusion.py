@@ -42,6 +42,7 @@ class Confusion:
 
     model: str
     chosen: bool
+    cases: str  # how many were asked
     answered: tuple[str, ...]
     rows: tuple[ConfusionRow, ...]
 
@@ -97,6 +98,7 @@ def _confusion(
     return Confusion(
         model=model,
         chosen=chosen,
+        cases=f"{len(trials):,}",
         answered=tuple(answered),
         rows=tuple(
             ConfusionRow(

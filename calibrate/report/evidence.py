@@ -9,15 +9,27 @@ from dataclasses import dataclass
 from calibrate.candidates import Candidate
 from calibrate.certificate import cost_of
 from calibrate.decide import Calibration
-from calibrate.gate import Verdict
+from calibrate.gate import Outcome, Reason, Verdict
 from calibrate.report.badges import OUTCOME_BADGES, Badge
 from calibrate.report.excerpt import unbroken
-from calibrate.trial import AnyTrial, FailedTrial, Trial
+from calibrate.trial import AnyTrial, FailedTrial, Trial, passes
 from calibrate.words import money, percent, seconds, why
 
 __all__ = ["CandidateRow", "OriginNote", "Outsider", "candidate_rows", "origin_notes"]
 
 _MOST_IDS = 5
+_STOPPED = {
+    (Outcome.CERTIFIED, Reason.QUALITY): "certified",
+    (Outcome.FAILED, Reason.QUALITY): "shown below the bar",
+    (Outcome.FAILED, Reason.CRITICAL): "failed at the critical cases, which come first",
+    (Outcome.FAILED, Reason.SLICE): "a slice is shown below its floor",
+    (Outcome.UNDECIDED, Reason.SLICE): "a slice is futile, or its cases ran out",
+    (Outcome.FAILED, Reason.LATENCY): "clears the pass rate, but is too slow",
+    (Outcome.UNDECIDED, Reason.FUTILITY): "futile",
+    (Outcome.UNDECIDED, Reason.OUTAGE): "too many failed calls",
+    (Outcome.UNDECIDED, Reason.OPEN): "no line is crossed yet",
+    (Outcome.UNDECIDED, Reason.NOT_ASKED): "not needed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,10 @@ class CandidateRow:
     badge: Badge
     why: str
     missed: str  # the critical cases that were failed, by id
-    passed: str
+    used: str  # how many of the cases the verdict used
+    stopped: str  # why it fell there
+    passed: str  # of the cases used, as are the rates, the cost and the latency
+    passed_of_all: str  # of all that were asked; empty where the verdict used them all
     estimate: str
     lower: str
     upper: str
@@ -88,9 +103,12 @@ def _row(candidate: Candidate, verdict: Verdict, calibration: Calibration) -> Ca
         role=_role(candidate, calibration),
         chosen=candidate is calibration.decision.chosen,
         badge=OUTCOME_BADGES[verdict.outcome],
-        why=unbroken(why(verdict, calibration)),
+        why=unbroken(_why(verdict, trials, calibration)),
         missed=_listed(verdict.critical_missed),
+        used=f"{verdict.cases_used:,} of {verdict.cases:,}",
+        stopped=_stopped(verdict),
         passed=f"{verdict.passed:,}/{verdict.cases_used:,}" if verdict.cases_used else "–",
+        passed_of_all=_passed_of_all(verdict, trials),
         estimate=percent(verdict.estimate),
         lower=percent(verdict.lower_bound),
         upper=percent(verdict.upper_bound),
@@ -102,6 +120,24 @@ def _row(candidate: Candidate, verdict: Verdict, calibration: Calibration) -> Ca
         failed_calls=_failed_calls(trials),
         origin="origin not verified" if origin is not None and not origin.verified else "",
     )
+
+
+def _why(verdict: Verdict, trials: Sequence[AnyTrial], calibration: Calibration) -> str:
+    if verdict.reason is Reason.NOT_ASKED and trials:
+        return "not needed: a cheaper model is certified; asked for this report only"
+    return why(verdict, calibration)
+
+
+def _stopped(verdict: Verdict) -> str:
+    if verdict.reason is Reason.EXHAUSTED:
+        return "cases ran out" if verdict.cases_used == verdict.cases else "the plan's cases ran out"
+    return _STOPPED[verdict.outcome, verdict.reason]
+
+
+def _passed_of_all(verdict: Verdict, trials: Sequence[AnyTrial]) -> str:
+    if len(trials) <= verdict.cases_used:
+        return ""
+    return f"{sum(map(passes, trials)):,}/{len(trials):,}"
 
 
 def _role(candidate: Candidate, calibration: Calibration) -> str:

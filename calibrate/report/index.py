@@ -27,6 +27,7 @@ class IndexRow:
     tier: str
     estimate: str
     bound: str
+    used: str
     bar: str
     cost: str
     cost_basis: str
@@ -79,6 +80,7 @@ def _row(name: str, entry: WorkflowPolicy, project: Project, link: str) -> Index
         tier=entry.tier,
         estimate=percent(evidence.estimate),
         bound=_bound(evidence),
+        used=f"{evidence.cases_used:,} of {evidence.cases:,} cases used",
         bar=percent(evidence.floor),
         cost=money(evidence.cost_usd_per_1k_requests),
         cost_basis=evidence.cost_basis,
@@ -98,7 +100,7 @@ def _row(name: str, entry: WorkflowPolicy, project: Project, link: str) -> Index
 def _bound(evidence: Evidence) -> str:
     if evidence.lower_bound is None:
         return "not measured"
-    return f"at least {percent(evidence.lower_bound)}"
+    return f"lower bound {percent(evidence.lower_bound)}"
 
 
 def _saving(entry: WorkflowPolicy) -> str:

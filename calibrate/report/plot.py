@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from calibrate.certificate import cost_of
 from calibrate.decide import Calibration
-from calibrate.gate import Verdict
+from calibrate.gate import Reason, Verdict
 from calibrate.report.badges import OUTCOME_BADGES, Badge
 from calibrate.words import money, percent
 
@@ -30,13 +30,14 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class PlotRow:
-    """One model; `interval` is None where it was not measured."""
+    """One model; where it has no interval, `none` says why."""
 
     model: str
     tier: str
     chosen: bool
     badge: Badge
     interval: Interval | None
+    none: str
     title: str
     cost: str
     cost_width: str
@@ -96,7 +97,8 @@ def _rows(calibration: Calibration, start: float) -> list[PlotRow]:
             chosen=candidate is calibration.decision.chosen,
             badge=OUTCOME_BADGES[verdict.outcome],
             interval=_interval(verdict, start),
-            title=_title(verdict, calibration.task.workflow.bar.floor),
+            none=_none(verdict, calibration),
+            title=_title(verdict, calibration),
             cost=money(cost.usd_per_1k),
             cost_width=_x(cost.usd_per_1k, 0, dearest),
             cost_estimated=cost.basis == "estimated",
@@ -117,13 +119,20 @@ def _interval(verdict: Verdict, start: float) -> Interval | None:
     )
 
 
-def _title(verdict: Verdict, floor: float) -> str:
+def _none(verdict: Verdict, calibration: Calibration) -> str:
+    if verdict.reason is not Reason.NOT_ASKED:
+        return "no case yet"
+    return "not needed" if calibration.trials.get(verdict.model) else "not asked"
+
+
+def _title(verdict: Verdict, calibration: Calibration) -> str:
     if verdict.estimate is None:
-        return f"{verdict.model}: not measured"
+        return f"{verdict.model}: {_none(verdict, calibration)}"
     return (
-        f"{verdict.model}: {percent(verdict.estimate)} of cases passed; the true rate is at least "
-        f"{percent(verdict.lower_bound)} and at most {percent(verdict.upper_bound)}, "
-        f"one-sided bounds; bar {percent(floor)}"
+        f"{verdict.model}: {percent(verdict.estimate)} of the {verdict.cases_used:,} cases used "
+        f"passed; lower bound {percent(verdict.lower_bound)}, upper bound "
+        f"{percent(verdict.upper_bound)}, each one-sided at {verdict.alpha:.3g} and not adjusted "
+        f"for stopping; bar {percent(calibration.task.workflow.bar.floor)}"
     )
 
 

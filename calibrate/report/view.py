@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from calibrate.certificate import cost_of, policy_entry
 from calibrate.config import Project
 from calibrate.decide import Calibration
-from calibrate.gate import Outcome, Reason
+from calibrate.gate import Reason
 from calibrate.policy import WorkflowPolicy
 from calibrate.report.badges import STATUS_BADGES, Badge
 from calibrate.report.breakdown import LatencyRow, TagTable, latency_rows, measured, tag_tables
@@ -52,6 +52,7 @@ class Page:
     description: tuple[str, ...]  # paragraphs
     plot: Plot
     candidates: tuple[CandidateRow, ...]
+    unused: str  # whose answers no verdict used; empty where all were used
     outsiders: tuple[Outsider, ...]
     bar: tuple[str, ...]
     promise: str
@@ -81,6 +82,7 @@ def build_page(calibration: Calibration, project: Project) -> Page:
         description=_paragraphs(task.workflow.description),
         plot=plot_of(calibration),
         candidates=candidate_rows(calibration),
+        unused=_unused(calibration),
         outsiders=tuple(Outsider(o.alias, o.tier, o.why) for o in task.field.inapplicable),
         bar=tuple(map(unbroken, _bar(calibration))),
         promise=unbroken(_promise(calibration)),
@@ -98,10 +100,13 @@ def build_page(calibration: Calibration, project: Project) -> Page:
 
 def _figures(calibration: Calibration, entry: WorkflowPolicy) -> Iterator[Figure]:
     evidence, verdict = entry.evidence, calibration.decision.verdict
-    bound = "not measured"
+    note = "not measured"
     if verdict.lower_bound is not None:
-        bound = f"at least {percent(verdict.lower_bound)}; bar {percent(evidence.floor)}"
-    yield Figure("Pass rate", percent(verdict.estimate), unbroken(bound))
+        note = (
+            f"lower bound {percent(verdict.lower_bound)}, bar {percent(evidence.floor)}; "
+            f"{verdict.cases_used:,} of {verdict.cases:,} cases used"
+        )
+    yield Figure("Pass rate", percent(verdict.estimate), unbroken(note))
     cost = money(evidence.cost_usd_per_1k_requests)
     yield Figure("Cost per 1,000 requests", cost, evidence.cost_basis)
     baseline = money(evidence.baseline_cost_usd_per_1k_requests)
@@ -130,13 +135,16 @@ def _doubts(calibration: Calibration) -> Iterator[str]:
             yield f"{verdict.model}: too many calls failed to judge it; mend the endpoint."
     cases = max(verdict.cases for verdict in verdicts)
     if cases < len(task.cases):
-        yield f"Only the first {cases:,} of {len(task.cases):,} cases were used."
+        yield f"The run was limited to the first {cases:,} of {len(task.cases):,} cases."
     if any(case.group is not None for case in task.cases):
-        yield "Some cases belong to groups; the bounds take all cases as independent."
+        yield "Some cases belong to groups; verdicts and bounds take all as independent."
     baseline = next(v for v in verdicts if v.model == field.baseline.alias)
     basis = cost_of(field.baseline, baseline).basis
     if chosen is not field.baseline and basis == "estimated":
-        yield "The saving is against an estimate: the baseline was not asked."
+        if calibration.trials.get(field.baseline.alias):
+            yield "The saving is against an estimate: no verdict needed the baseline's answers."
+        else:
+            yield "The saving is against an estimate: the baseline was not asked."
     for verdict, trials in measured(calibration):
         answers = [trial for trial in trials if isinstance(trial, Trial)]
         served = {trial.served_model for trial in answers}
@@ -168,12 +176,36 @@ def _bar(calibration: Calibration) -> Iterator[str]:
 def _promise(calibration: Calibration) -> str:
     bar, k = calibration.task.workflow.bar, len(calibration.verdicts)
     over = f"over all {k} candidates together" if k > 1 else "with its one candidate"
+    order = "Cases are asked in an order fixed by the seed"
+    if bar.critical is not None:
+        order += ", critical ones first"
+    certified = " To be certified, a model must cross its line in every slice, too."
     return (
+        f"{order}; the verdict falls at the first crossing of lines fixed beforehand."
+        f"{certified if bar.slices else ''} "
         f"A route whose true pass rate is at or below {percent(bar.floor)} is certified with "
-        f"probability at most {_short_percent(bar.alpha)}, {over}, assuming that the cases are an "
-        "independent sample of the traffic. Nothing is promised of traffic that is unlike the "
-        "cases, nor of a model that changes behind its name. A model that is undecided is not "
-        "shown to be worse: the evidence did not suffice."
+        f"probability at most {_short_percent(bar.alpha)} {over}, however many answers were "
+        "looked at, assuming that the cases are an independent sample of the traffic. Nothing is "
+        "promised of traffic that is unlike the cases, nor of a model that changes behind its "
+        "name. A model that is undecided is not shown to be worse: the evidence did not suffice. "
+        "The lines decide and not the bounds, which describe the cases used, each one-sided at "
+        "the model's own α, and are not adjusted for stopping."
+    )
+
+
+def _unused(calibration: Calibration) -> str:
+    """Return on how many cases what is not of the verdicts rests, where that is more than these."""
+    found = [
+        f"{verdict.model} {len(trials):,} (verdict: {verdict.cases_used:,})"
+        for verdict, trials in measured(calibration)
+        if len(trials) > verdict.cases_used
+    ]
+    if not found:
+        return ""
+    return (
+        "More cases were asked than the verdicts used. Served models, failed calls, and all that "
+        "is said below of latency, tags, labels and single cases rest on every case that was "
+        f"asked: {', '.join(found)}."
     )
 
 
@@ -202,11 +234,10 @@ def _command(calibration: Calibration) -> str:
     command = f"calibrate run {calibration.task.name}"
     if cases < len(calibration.task.cases):
         return f"{command} --cases {cases}"
-    outcomes = [verdict.outcome for verdict in calibration.verdicts]
-    if Outcome.CERTIFIED in outcomes:
-        dearer = calibration.verdicts[outcomes.index(Outcome.CERTIFIED) + 1 :]
-        if any(verdict.reason is not Reason.NOT_ASKED for verdict in dearer):
-            return f"{command} --cases all"
+    asked = {verdict.model: len(trials) for verdict, trials in measured(calibration)}
+    has_all = all(asked.get(verdict.model) == cases for verdict in calibration.verdicts)
+    if has_all and any(verdict.cases_used < cases for verdict in calibration.verdicts):
+        return f"{command} --cases all"
     return command
 
 

@@ -62,7 +62,7 @@ def test_it_says_where_a_request_goes(calibrate) -> None:
     assert calibrate("route", "triage", "--input-tokens", "12") == (
         0,
         "triage: near (near-1 at http://127.0.0.1:9/v1)\n"
-        "status certified, tier cheap, at most 8 tokens\n"
+        "status certified, tier cheap, at most 8 output tokens\n"
         "answers by nearest_example: embed the input, take the nearest example's label\n"
         "falls back to large-1\n",
         "",
@@ -73,7 +73,7 @@ def test_a_large_input_goes_elsewhere(calibrate) -> None:
     assert calibrate("route", "triage", "--input-tokens", "500") == (
         0,
         "triage: large (large-1 at openai)\n"
-        "status certified, tier cheap, at most 8 tokens\n"
+        "status certified, at most 8 output tokens\n"
         "the input is too large for the workflow's own model\n",
         "",
     )

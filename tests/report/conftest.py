@@ -17,7 +17,7 @@ from calibrate.completion import Failure, FailureReason, Usage
 from calibrate.config import Project, Tiers, Workflow
 from calibrate.dataset import Case
 from calibrate.decide import Calibration, choose_route
-from calibrate.gate import judge, not_asked, plan_gate
+from calibrate.gate import Outcome, Verdict, judge, not_asked, plan_gate
 from calibrate.graders import build_graders, grade_answer
 from calibrate.policy import Policy
 from calibrate.prompts import Prompt
@@ -118,11 +118,18 @@ def sample(
     *,
     cases: Sequence[Case] | None = None,
     used: int | None = None,
+    asked: int | None = None,
+    stops: bool = False,
     name: str = "tickets",
     latency_s: float = 0.25,
     **changes: Any,
 ) -> Sample:
-    """Return a calibration in which each model of `answers` was asked; the others were not."""
+    """Return a calibration in which each model of `answers` was asked; the others were not.
+
+    As in a run, a model is judged until one is certified. It is asked every case, also those that
+    no verdict needs, unless the run `stops`; `asked` breaks it off after so many cases, and `used`
+    limits the whole run to so many.
+    """
     workflow = Workflow.model_validate({**WORKFLOW, **changes})
     tiers = Tiers.model_validate(TIERS)
     project = Project(Path("/somewhere"), tiers, {name: workflow})
@@ -131,18 +138,24 @@ def sample(
     graders = build_graders(name, workflow.graders, workflow.labels)
     field = field_of(name, tiers, workflow, cases, prompt)
     task = Task(name, workflow, cases, (), prompt, graders, field)
-    plan = plan_gate(workflow.bar, len(field.candidates), len(cases[:used]))
+    plan = plan_gate(workflow.bar, len(field.candidates), cases[:used])
     trials: dict[str, tuple[AnyTrial, ...]] = {}
-    verdicts = []
+    verdicts: list[Verdict] = []
     for candidate in field.candidates:
-        if candidate.alias not in answers:
-            verdicts.append(not_asked(plan, candidate.alias, candidate.tier))
-            continue
-        trials[candidate.alias] = tuple(
-            _trial(task, candidate, case, _answer(answers[candidate.alias], index, case), latency_s)
-            for index, case in enumerate(cases[:used])
-        )
-        verdicts.append(judge(plan, candidate.alias, candidate.tier, trials[candidate.alias]))
+        is_needed = all(verdict.outcome is not Outcome.CERTIFIED for verdict in verdicts)
+        verdict = not_asked(plan, candidate.alias, candidate.tier)
+        if candidate.alias in answers and (is_needed or not stops):
+            found = tuple(
+                _trial(
+                    task, candidate, case, _answer(answers[candidate.alias], i, case), latency_s
+                )
+                for i, case in enumerate(cases[:used][:asked])
+            )
+            critical = [t for t in found if t.case.critical and workflow.bar.critical]
+            if is_needed:
+                verdict = judge(plan, candidate.alias, candidate.tier, found, critical)
+            trials[candidate.alias] = found[: verdict.cases_used] if stops else found
+        verdicts.append(verdict)
     decision = choose_route(field, verdicts)
     return Sample(Calibration(task, trials, tuple(verdicts), decision), project)
 
@@ -180,7 +193,7 @@ def calibrated() -> Callable[..., Sample]:
 
 @pytest.fixture
 def certified() -> Sample:
-    """`small` fails the bar, `medium` clears it, `large` is not needed."""
+    """`small` is futile, `medium` clears the bar, `large` is not needed and not asked."""
     return sample({"small": 2, "medium": 30})
 
 
