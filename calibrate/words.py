@@ -48,7 +48,7 @@ def why(verdict: Verdict, calibration: Calibration) -> str:
     bar = calibration.task.workflow.bar
     floor, reason = percent(bar.floor), verdict.reason
     if reason is Reason.NOT_ASKED:
-        return "not asked: a cheaper model is certified"
+        return "not needed: a cheaper model is certified"
     if reason is Reason.OUTAGE:
         return f"{verdict.failed_calls} of {verdict.cases_used} calls failed: no evidence"
     if reason is Reason.CRITICAL:
@@ -60,11 +60,11 @@ def why(verdict: Verdict, calibration: Calibration) -> str:
         failing = [s for s in verdict.slices if s.outcome is not Outcome.CERTIFIED]
         return "slice " + ", ".join(f"{s.tag}={s.value} {s.passed}/{s.cases}" for s in failing)
     if verdict.outcome is Outcome.CERTIFIED:
-        return f"at least {percent(verdict.lower_bound)}, bar {floor}"
+        return f"{_share(verdict)}, lower bound {percent(verdict.lower_bound)}, bar {floor}"
     if verdict.outcome is Outcome.FAILED:
-        return f"at most {percent(verdict.upper_bound)}, bar {floor}"
+        return f"{_share(verdict)}, upper bound {percent(verdict.upper_bound)}, bar {floor}"
     if reason is Reason.FUTILITY:
-        return f"{verdict.passed} of {verdict.cases_used} passed: it would hardly ever be certified"
+        return f"{_share(verdict)}: it would hardly ever be certified"
     return _exhausted(verdict, floor)
 
 
@@ -100,6 +100,10 @@ def saving_sentence(calibration: Calibration) -> str:
         f"{money(cost.usd_per_1k)} per 1,000 requests instead of {money(baseline.usd_per_1k)} "
         f"for the baseline {field.baseline.alias} ({baseline.basis}){change}."
     )
+
+
+def _share(verdict: Verdict) -> str:
+    return f"{verdict.passed} of {verdict.cases_used} passed"
 
 
 def _exhausted(verdict: Verdict, floor: str) -> str:

@@ -60,7 +60,7 @@ def problems_of(tmp_path: Path, name: str, content: str | bytes) -> tuple[str, .
         ("d.jsonl", "\ufeff" + LINES),
         ("d.jsonl", "\n" + LINES.replace("\n", "\r\n\r\n  \r\n")),
         ("d.jsonl", LINES.rstrip("\n")),
-        ("d.jsonl.gz", gzip.compress(LINES.encode())),
+        ("d.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)),
         ("d.csv", ROWS),
         ("d.csv", "\ufeff" + ROWS.replace("\n", "\r\n")),
         ("d.csv", ROWS + "\n\n"),
@@ -246,13 +246,13 @@ def test_reading_stops_after_many_problems(tmp_path: Path) -> None:
         ),
         (
             "d.jsonl.gz",
-            gzip.compress(LINES.encode())[:-12],
+            gzip.compress(LINES.encode(), mtime=0)[:-12],
             "d.jsonl.gz: cannot be read: Compressed file ended before the end-of-stream marker "
             "was reached",
         ),
         (
             "d.jsonl.gz",
-            gzip.compress(LINES.encode())[:10] + b"\x07" * 20,
+            gzip.compress(LINES.encode(), mtime=0)[:10] + b"\x07" * 20,
             "d.jsonl.gz: cannot be read: Error -3 while decompressing data: invalid block type",
         ),
         (

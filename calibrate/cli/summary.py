@@ -76,7 +76,7 @@ def calibration_json(calibration: Calibration) -> dict[str, Any]:
 
 def _table(calibration: Calibration) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "tier", "passed", "surely ≥", "$ per 1k", "p95", "verdict"):
+    for title in ("model", "tier", "passed", "bound ≥", "$ per 1k", "p95", "verdict"):
         words = title in ("model", "tier", "verdict")
         table.add_column(title, justify="left" if words else "right", no_wrap=not words)
     by_alias = {candidate.alias: candidate for candidate in calibration.task.field.candidates}

@@ -130,7 +130,9 @@ def _why(verdict: Verdict, trials: Sequence[AnyTrial], calibration: Calibration)
 
 def _stopped(verdict: Verdict) -> str:
     if verdict.reason is Reason.EXHAUSTED:
-        return "cases ran out" if verdict.cases_used == verdict.cases else "the plan's cases ran out"
+        return (
+            "cases ran out" if verdict.cases_used == verdict.cases else "the plan's cases ran out"
+        )
     return _STOPPED[verdict.outcome, verdict.reason]
 
 

@@ -141,10 +141,12 @@ def _doubts(calibration: Calibration) -> Iterator[str]:
     baseline = next(v for v in verdicts if v.model == field.baseline.alias)
     basis = cost_of(field.baseline, baseline).basis
     if chosen is not field.baseline and basis == "estimated":
-        if calibration.trials.get(field.baseline.alias):
-            yield "The saving is against an estimate: no verdict needed the baseline's answers."
-        else:
-            yield "The saving is against an estimate: the baseline was not asked."
+        has_answers = bool(calibration.trials.get(field.baseline.alias))
+        yield "The saving is against an estimate: " + (
+            "no verdict needed the baseline's answers."
+            if has_answers
+            else "the baseline was not asked."
+        )
     for verdict, trials in measured(calibration):
         answers = [trial for trial in trials if isinstance(trial, Trial)]
         served = {trial.served_model for trial in answers}

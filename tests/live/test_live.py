@@ -71,7 +71,7 @@ def project(tmp_path: Path, weights: Path, server_python: Path) -> Iterator[Path
     (tmp_path / "datasets").mkdir()
     (tmp_path / "evals" / "tiers.yaml").write_text(TIERS.format(port=port))
     workflow = yaml.safe_load((ROOT / "evals" / "support-simple.yaml").read_text())
-    del workflow["examples"], workflow["bar"]["latency_p95_s"]
+    del workflow["examples"], workflow["prompt"][1], workflow["bar"]["latency_p95_s"]
     (tmp_path / "evals" / "support-simple.yaml").write_text(yaml.safe_dump(workflow))
     cases = (ROOT / "datasets" / "support-simple.jsonl").read_text()
     (tmp_path / "datasets" / "support-simple.jsonl").write_text(cases)
@@ -91,7 +91,7 @@ def test_a_live_run_asks_records_and_replays(project: Path) -> None:
     status, first = calibrate(project, *asked)
     verdict = first["verdicts"][0]  # type: ignore[index]
     assert (first["requests_sent"], first["requests_cached"]) == (CASES, 0)
-    assert verdict["cases_used"] == CASES
+    assert 0 < verdict["cases_used"] <= CASES  # the verdict may fall before the last of them
     assert verdict["cost_usd_per_1k_requests"] > 0
     assert verdict["latency_p95_s"] > 0
 

@@ -36,13 +36,14 @@ def test_the_top_of_a_page_is_the_decision_in_words_and_four_figures(certified: 
     page = page_of(certified)
     assert (page.badge.shape, page.badge.text) == ("good", "Certified")
     assert plain(page.headline) == headline(certified.calibration)
-    # 58 of 60 passed; 100 x $1/M + 2 x $2/M = $0.000104 a request
+    # 41 of the 43 cases used passed; 100 x $1/M + 2 x $2/M = $0.000104 a request
     assert [(f.label, f.value) for f in page.figures] == [
-        ("Pass rate", "96.7 %"),
+        ("Pass rate", "95.3 %"),
         ("Cost per 1,000 requests", "$0.10"),
         ("Saving", page.figures[2].value),
         ("Latency, p95", "250 ms"),
     ]
+    assert plain(page.figures[0].note) == "lower bound 83.1 %, bar 80.0 %; 43 of 60 cases used"
     assert page.figures[2].note.endswith("estimated")
     assert "The saving is against an estimate: the baseline was not asked." in page.doubts
 
@@ -54,8 +55,10 @@ def test_a_line_never_ends_between_a_number_and_its_unit(certified: Any) -> None
 
 VERDICTS: dict[tuple[Outcome, Reason], dict[str, Any]] = {
     (Outcome.CERTIFIED, Reason.QUALITY): {"answers": {"small": 0}},
-    (Outcome.FAILED, Reason.QUALITY): {"answers": {"small": 2}},
-    (Outcome.UNDECIDED, Reason.EXHAUSTED): {"answers": {"small": 8}},
+    (Outcome.FAILED, Reason.QUALITY): {"answers": {"small": 1}},
+    (Outcome.UNDECIDED, Reason.FUTILITY): {"answers": {"small": 8}},
+    (Outcome.UNDECIDED, Reason.EXHAUSTED): {"answers": {"small": 0}, "cases": [case("a")]},
+    (Outcome.UNDECIDED, Reason.OPEN): {"answers": {"small": 0}, "asked": 9},
     (Outcome.UNDECIDED, Reason.OUTAGE): {"answers": {"small": "outage"}},
     (Outcome.UNDECIDED, Reason.NOT_ASKED): {"answers": {}},
     (Outcome.FAILED, Reason.LATENCY): {
@@ -64,7 +67,7 @@ VERDICTS: dict[tuple[Outcome, Reason], dict[str, Any]] = {
     },
     (Outcome.FAILED, Reason.SLICE): {
         "answers": {"small": 4},  # every fourth case is German
-        "bar": {"pass_rate": 0.7, "slices": {"language": 0.5}},
+        "bar": {"pass_rate": 0.7, "slices": {"language": 0.9}},
     },
     (Outcome.UNDECIDED, Reason.SLICE): {
         "answers": {"small": 0},
@@ -75,6 +78,21 @@ VERDICTS: dict[tuple[Outcome, Reason], dict[str, Any]] = {
         "cases": [case(f"c-{i}", critical=True) for i in range(7)],
         "bar": {"pass_rate": 0.8, "critical": "must_pass"},
     },
+}
+
+
+STOPS = {
+    (Outcome.CERTIFIED, Reason.QUALITY): ("22 of 60", "certified"),
+    (Outcome.FAILED, Reason.QUALITY): ("4 of 60", "shown below the bar"),
+    (Outcome.UNDECIDED, Reason.FUTILITY): ("33 of 60", "futile"),
+    (Outcome.UNDECIDED, Reason.EXHAUSTED): ("1 of 1", "cases ran out"),
+    (Outcome.UNDECIDED, Reason.OPEN): ("9 of 60", "no line is crossed yet"),
+    (Outcome.UNDECIDED, Reason.OUTAGE): ("4 of 60", "too many failed calls"),
+    (Outcome.UNDECIDED, Reason.NOT_ASKED): ("0 of 60", "not needed"),
+    (Outcome.FAILED, Reason.LATENCY): ("22 of 60", "clears the pass rate, but is too slow"),
+    (Outcome.FAILED, Reason.SLICE): ("9 of 60", "a slice is shown below its floor"),
+    (Outcome.UNDECIDED, Reason.SLICE): ("13 of 60", "a slice is futile, or its cases ran out"),
+    (Outcome.FAILED, Reason.CRITICAL): ("7 of 7", "failed at the critical cases, which come first"),
 }
 
 
@@ -93,7 +111,63 @@ def test_every_kind_of_verdict_has_a_row_with_its_reason(
     row = page_of(made).candidates[0]
     assert row.badge.text == kind[0].value
     assert plain(row.why) == why(verdict, made.calibration)
+    assert (row.used, row.stopped) == STOPS[kind]
     assert len(page_of(made).plot.rows) == len(made.calibration.verdicts)
+
+
+def test_a_plan_may_end_before_the_cases_do(calibrated: Make) -> None:
+    made = calibrated({"small": 0}, cases=[case("a")])
+    first, *others = made.calibration.verdicts
+    verdicts = (replace(first, cases=300), *others)
+    row = build_page(replace(made.calibration, verdicts=verdicts), made.project).candidates[0]
+    assert (row.used, row.stopped) == ("1 of 300", "the plan's cases ran out")
+
+
+def test_what_rests_on_more_cases_than_the_verdicts_says_on_how_many(calibrated: Make) -> None:
+    page = page_of(calibrated({"small": 1, "medium": 30, "large": 0}))
+    assert page.unused.endswith(
+        "every case that was asked: small 60 (verdict: 4), medium 60 (verdict: 43), "
+        "large 60 (verdict: 0)."
+    )
+    assert [(r.passed, r.passed_of_all) for r in page.candidates] == [
+        ("0/4", "0/60"),
+        ("41/43", "58/60"),
+        ("–", "60/60"),
+    ]
+    assert [row.cases for row in page.latency] == ["60", "60", "60"]
+    assert [table.cases for table in page.confusions] == ["60", "60", "60"]
+    assert page.tags[0].models == (("small", "60"), ("medium", "60"), ("large", "60"))
+
+
+def test_a_run_that_stops_at_its_verdicts_has_no_other_cases(calibrated: Make) -> None:
+    page = page_of(calibrated({"small": 1, "medium": 30, "large": 0}, stops=True))
+    assert page.unused == ""
+    assert [r.passed_of_all for r in page.candidates] == ["", "", ""]
+    assert [row.cases for row in page.latency] == ["4", "43"]
+    assert page.tags[0].models == (("small", "4"), ("medium", "43"))
+
+
+def test_a_model_asked_for_the_report_alone_is_not_said_to_be_unasked(calibrated: Make) -> None:
+    page = page_of(calibrated({"small": 0, "medium": 0, "large": 0}))
+    assert page.candidates[1].why.startswith("not needed: a cheaper model is certified")
+    assert [row.none for row in page.plot.rows[1:]] == ["not needed", "not needed"]
+    assert page.plot.rows[1].title == "medium: not needed"
+    assert not any("not asked" in doubt for doubt in page.doubts)
+    assert any("no verdict needed the baseline's answers" in doubt for doubt in page.doubts)
+    page = page_of(calibrated({"small": 0}))
+    assert [row.none for row in page.plot.rows[1:]] == ["not asked", "not asked"]
+
+
+def test_a_model_whose_first_case_is_still_to_come_has_no_interval(calibrated: Make) -> None:
+    row = page_of(calibrated({"small": 0}, asked=0)).plot.rows[0]
+    assert (row.interval, row.title) == (None, "small: no case yet")
+
+
+def test_the_bounds_are_called_one_sided_and_not_adjusted(certified: Any) -> None:
+    assert page_of(certified).plot.rows[1].title == (
+        "medium: 95.3 % of the 43 cases used passed; lower bound 83.1 %, upper bound 99.5 %, "
+        "each one-sided at 0.0167 and not adjusted for stopping; bar 80.0 %"
+    )
 
 
 def test_all_candidates_stand_in_the_order_in_which_they_are_tried(certified: Any) -> None:
@@ -104,10 +178,11 @@ def test_all_candidates_stand_in_the_order_in_which_they_are_tried(certified: An
         ("large", "frontier", "baseline, fallback"),
     ]
     assert [(r.passed, r.estimate, r.served, r.failed_calls) for r in rows] == [
-        ("30/60", "50.0 %", "small-1", "0"),
-        ("58/60", "96.7 %", "medium-1", "0"),
+        ("1/6", "16.7 %", "small-1", "0"),
+        ("41/43", "95.3 %", "medium-1", "0"),
         ("–", "–", "–", "–"),
     ]
+    assert [r.passed_of_all for r in rows] == ["30/60", "58/60", ""]
     assert [r.cost_basis for r in rows] == ["measured", "measured", "estimated"]
     assert {r.alpha for r in rows} == {"0.0167"}  # 0.05 / 3
 
@@ -134,17 +209,18 @@ def test_missed_critical_cases_are_named_up_to_five(calibrated: Make) -> None:
 
 def test_the_plot_puts_bounds_and_bar_on_one_scale(certified: Any) -> None:
     plot = page_of(certified).plot
-    # the lowest bound is about 36 %, so the scale is 0.2 to 1 in steps of 0.2
+    # the lowest bound is below 1 %, so the scale is 0 to 1 in steps of 0.2
     assert [(t.x, t.label) for t in plot.ticks] == [
-        ("0.00%", "20 %"),
-        ("25.00%", "40 %"),
-        ("50.00%", "60 %"),
-        ("75.00%", "80 %"),
+        ("0.00%", "0 %"),
+        ("20.00%", "20 %"),
+        ("40.00%", "40 %"),
+        ("60.00%", "60 %"),
+        ("80.00%", "80 %"),
         ("100.00%", "100 %"),
     ]
-    assert (plot.bar.x, plot.above_bar) == ("75.00%", "25.00%")
+    assert (plot.bar.x, plot.above_bar) == ("80.00%", "20.00%")
     assert plot.rows[0].interval is not None
-    assert plot.rows[0].interval.estimate == "37.50%"  # (0.5 - 0.2) / 0.8
+    assert plot.rows[0].interval.estimate == "16.67%"  # 1 of 6
     assert plot.rows[2].interval is None
     assert plot.rows[2].cost_estimated
 
@@ -162,7 +238,7 @@ def test_cases_no_model_passes_come_first_then_those_on_which_models_differ(
     certified: Any,
 ) -> None:
     groups = page_of(certified).groups
-    # small fails the even ones, medium 0 and 30: both fail two, one fails 28, none fails 30
+    # small fails 0 and 2 to 30, medium 0 and 30: both fail two, one fails 28, none fails 30
     assert [(g.title, g.count) for g in groups] == [
         ("No model passes", "2 cases"),
         ("Models differ", "28 cases"),
@@ -267,11 +343,11 @@ def test_too_many_labels_for_a_table_are_said(calibrated: Make) -> None:
 
 def test_pass_rates_by_tag_stand_beside_each_other(calibrated: Make) -> None:
     made = calibrated(
-        {"small": 4, "medium": 0}, bar={"pass_rate": 0.7, "slices": {"language": 0.5}}
+        {"small": 4, "medium": 0}, bar={"pass_rate": 0.7, "slices": {"language": 0.9}}
     )
     (table,) = page_of(made).tags
-    assert (table.tag, table.note) == ("language", "each value must reach 50.0 %")
-    assert table.models == ("small", "medium")
+    assert (table.tag, table.note) == ("language", "each value must reach 90.0 %")
+    assert table.models == (("small", "60"), ("medium", "60"))
     assert [row.value for row in table.rows] == ["de", "en"]
     german = table.rows[0].cells
     assert [(c.rate, c.count) for c in german] == [("0.0 %", "0/15"), ("100.0 %", "15/15")]
@@ -314,8 +390,17 @@ def test_the_bar_and_the_promise_are_in_words(calibrated: Make) -> None:
         "Certified means shown with 95 % confidence.",
     ]
     assert plain(page.promise).startswith(
+        "Cases are asked in an order fixed by the seed, critical ones first; the verdict falls at "
+        "the first crossing of lines fixed beforehand. To be certified, a model must cross its "
+        "line in every slice, too. "
         "A route whose true pass rate is at or below 85.0 % is certified with probability at "
-        "most 5 %, over all 3 candidates together, assuming that the cases are an independent"
+        "most 5 % over all 3 candidates together, however many answers were looked at, assuming "
+        "that the cases are an independent"
+    )
+    assert "one-sided at the model's own α, and are not adjusted for stopping" in page.promise
+    assert plain(page_of(calibrated({"small": 0})).promise).startswith(
+        "Cases are asked in an order fixed by the seed; the verdict falls at the first crossing of "
+        "lines fixed beforehand. A route whose true pass rate"
     )
 
 
@@ -363,7 +448,7 @@ def test_the_provenance_is_the_policys(certified: Any) -> None:
     ("answers", "used", "command"),
     [
         ({"small": 2, "medium": 0}, None, "calibrate run tickets"),
-        ({"small": 0, "medium": 0}, None, "calibrate run tickets --cases all"),
+        ({"small": 0, "medium": 0, "large": 0}, None, "calibrate run tickets --cases all"),
         ({"small": 2}, 20, "calibrate run tickets --cases 20"),
     ],
 )
@@ -372,7 +457,8 @@ def test_the_command_gives_the_same_page_again(
 ) -> None:
     page = page_of(calibrated(answers, used=used))
     assert page.command == command
-    assert ("Only the first 20 of 60 cases were used." in page.doubts) is (used is not None)
+    limited = "The run was limited to the first 20 of 60 cases."
+    assert (limited in page.doubts) is (used is not None)
 
 
 def test_cases_in_groups_are_a_doubt(calibrated: Make) -> None:
@@ -462,12 +548,12 @@ def test_the_index_shows_each_route_with_its_evidence(certified: Any) -> None:
     assert (row.name, row.link) == ("tickets", "tickets.html")
     assert (row.badge.text, row.model, row.tier) == ("Certified", "medium", "balanced")
     assert (row.estimate, row.bar, row.cost, row.cost_basis) == (
-        "96.7 %",
+        "95.3 %",
         "80.0 %",
         "$0.10",
         "measured",
     )
-    assert row.bound.startswith("at least ")
+    assert (row.bound, row.used) == ("lower bound 83.1 %", "43 of 60 cases used")
     assert "against large" in row.saving_basis
     assert "(estimated)" in row.saving_basis
     assert row.month == "$3.12"  # $0.104 per 1,000 x 30,000 requests
