@@ -92,9 +92,9 @@ def _verdict(found: TaskPlan) -> list[str]:
         )
     elif not lines:
         lines.append(
-            f"a model whose true rate is {percent(found.design_rate)} is certified with a chance "
-            f"of {percent(found.power, 0)}, after {found.expected_cases:.0f} cases on average and "
-            f"{gate.lines.n} at most"
+            f"a model whose true rate is {percent(found.design_rate)} has a chance of "
+            f"{percent(found.power, 0)} to be certified; it is asked {found.expected_cases:.0f} "
+            f"cases on average, {gate.lines.n} at most"
         )
     return lines
 
