@@ -21,6 +21,7 @@ from calibrate.policy import (
     Rejected,
     WorkflowPolicy,
 )
+from calibrate.pricing import HourlyPrice
 from calibrate.providers import provider
 
 __all__ = ["Cost", "cost_of", "policy_entry", "policy_models", "rounded", "saving", "with_entry"]
@@ -34,18 +35,23 @@ class Cost:
 
     usd_per_1k: float
     basis: Literal["measured", "estimated"]
+    is_ceiling: bool = False  # an hourly price before anything is timed: a call up to its time-out
 
 
 def cost_of(candidate: Candidate, verdict: Verdict) -> Cost:
     """Return a candidate's cost, measured where it was asked."""
     if verdict.cost_usd_per_request is None:
-        return Cost(rounded(float(candidate.estimated_usd * 1000)), "estimated")
+        is_ceiling = isinstance(candidate.price, HourlyPrice)
+        return Cost(rounded(float(candidate.estimated_usd * 1000)), "estimated", is_ceiling)
     return Cost(rounded(verdict.cost_usd_per_request * 1000), "measured")
 
 
 def saving(cost: Cost, baseline: Cost) -> float | None:
-    """Return the share of the baseline's cost that is saved; None where the baseline is free."""
-    if baseline.usd_per_1k == 0:
+    """Return the share of the baseline's cost that is saved; None where that cannot be said.
+
+    A baseline by the hour that was never asked has a ceiling and no cost; a free one saves nothing.
+    """
+    if baseline.usd_per_1k == 0 or baseline.is_ceiling or cost.is_ceiling:
         return None
     return rounded(1 - cost.usd_per_1k / baseline.usd_per_1k)
 

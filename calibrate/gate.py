@@ -8,7 +8,7 @@ what arrives later changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -107,8 +107,9 @@ class SliceVerdict:
 class Verdict:
     """What the evidence says of one candidate.
 
-    The figures are those of the first `cases_used` cases, where the verdict fell. The bounds are
-    one-sided at `alpha` each and descriptive: they are not adjusted for stopping.
+    The figures are those of the first `cases_used` cases, where the verdict fell, or of the
+    critical cases, where it fell there. The bounds are one-sided at `alpha` each and descriptive:
+    they are not adjusted for stopping.
     """
 
     model: str
@@ -167,9 +168,9 @@ def judge(
     """
     missed = [trial for trial in critical if plan.bar.critical and not passes(trial)]
     if any(not isinstance(trial, FailedTrial) for trial in missed):
-        return _verdict(plan, model, tier, Outcome.FAILED, Reason.CRITICAL, critical, missed)
+        return _at_the_critical_cases(plan, model, tier, Reason.CRITICAL, critical, missed)
     if missed:
-        return _verdict(plan, model, tier, Outcome.UNDECIDED, Reason.OUTAGE, critical, missed)
+        return _at_the_critical_cases(plan, model, tier, Reason.OUTAGE, critical, missed)
     used, outcome, reason = _first_crossing(plan, trials)
     seen = trials[:used]
     if reason is not Reason.OPEN:
@@ -285,6 +286,27 @@ def _verdict(
             if more
             else None
         ),
+    )
+
+
+def _at_the_critical_cases(
+    plan: GatePlan,
+    model: str,
+    tier: str,
+    reason: Reason,
+    critical: Sequence[AnyTrial],
+    missed: Sequence[AnyTrial],
+) -> Verdict:
+    """Return a verdict that fell before the first ordinary case.
+
+    Critical cases are chosen by hand: they say nothing of the pass rate, so none is given.
+    """
+    outcome = Outcome.FAILED if reason is Reason.CRITICAL else Outcome.UNDECIDED
+    return replace(
+        _verdict(plan, model, tier, outcome, reason, critical, missed),
+        estimate=None,
+        lower_bound=None,
+        upper_bound=None,
     )
 
 

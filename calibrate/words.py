@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from calibrate.certificate import cost_of, saving
+from calibrate.config import Bar
 from calibrate.decide import Calibration, Status
 from calibrate.gate import Outcome, Reason, Verdict
+from calibrate.stats.exact import zero_failure_size
 
 __all__ = [
+    "LEAST_CALLS",
     "headline",
     "money",
+    "p95",
     "percent",
     "saving_sentence",
     "seconds",
     "share_saved",
     "why",
 ]
+
+
+LEAST_CALLS = 20  # of fewer, the 95th percentile is just the longest one
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -43,10 +50,15 @@ def seconds(value: float | None) -> str:
     return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"
 
 
+def p95(latency_s: float | None, calls: int) -> str:
+    """Return a 95th percentile; a dash where it would be that of too few calls."""
+    return seconds(latency_s if calls >= LEAST_CALLS else None)
+
+
 def why(verdict: Verdict, calibration: Calibration) -> str:
     """Return why a model got its verdict, in a few words with the figures that decided."""
     bar = calibration.task.workflow.bar
-    floor, reason = percent(bar.floor), verdict.reason
+    reason = verdict.reason
     if reason is Reason.NOT_ASKED:
         return "not needed: a cheaper model is certified"
     if reason is Reason.OUTAGE:
@@ -59,13 +71,7 @@ def why(verdict: Verdict, calibration: Calibration) -> str:
     if reason is Reason.SLICE:
         failing = [s for s in verdict.slices if s.outcome is not Outcome.CERTIFIED]
         return "slice " + ", ".join(f"{s.tag}={s.value} {s.passed}/{s.cases}" for s in failing)
-    if verdict.outcome is Outcome.CERTIFIED:
-        return f"{_share(verdict)}, lower bound {percent(verdict.lower_bound)}, bar {floor}"
-    if verdict.outcome is Outcome.FAILED:
-        return f"{_share(verdict)}, upper bound {percent(verdict.upper_bound)}, bar {floor}"
-    if reason is Reason.FUTILITY:
-        return f"{_share(verdict)}: it would hardly ever be certified"
-    return _exhausted(verdict, floor)
+    return _of_quality(verdict, bar)
 
 
 def headline(calibration: Calibration) -> str:
@@ -80,8 +86,10 @@ def headline(calibration: Calibration) -> str:
         )
     if decision.status is Status.UNMET:
         return f"{name}: no model meets {percent(bar.floor)}; {chosen} comes nearest."
-    kept = "keep the baseline" if decision.chosen is calibration.task.field.baseline else "keep"
-    return f"{name}: nothing is certified at {percent(bar.floor)} yet; {kept} {chosen}."
+    nothing = f"{name}: nothing is certified at {percent(bar.floor)} yet"
+    if decision.chosen is calibration.task.field.baseline:
+        return f"{nothing}; keep the baseline {chosen}."
+    return f"{nothing}, and the baseline failed; {chosen} is the strongest that did not."
 
 
 def saving_sentence(calibration: Calibration) -> str:
@@ -92,14 +100,32 @@ def saving_sentence(calibration: Calibration) -> str:
     baseline = cost_of(field.baseline, verdicts[field.baseline.alias])
     if decision.chosen is field.baseline:
         return f"No saving: this is the baseline, {money(cost.usd_per_1k)} per 1,000 requests."
+    certified = "" if decision.status is Status.CERTIFIED else "Not certified: "
+    costs = f"{certified}{money(cost.usd_per_1k)} per 1,000 requests"
+    if baseline.is_ceiling or cost.is_ceiling:
+        return f"{costs}; what it saves is unknown, {field.baseline.alias} was never timed."
     share = saving(cost, baseline)
     change = ""
     if share is not None:
         change = f", {share_saved(share)} less" if share >= 0 else f", {percent(-share, 0)} more"
     return (
-        f"{money(cost.usd_per_1k)} per 1,000 requests instead of {money(baseline.usd_per_1k)} "
-        f"for the baseline {field.baseline.alias} ({baseline.basis}){change}."
+        f"{costs} instead of {money(baseline.usd_per_1k)} for the baseline "
+        f"{field.baseline.alias} ({baseline.basis}){change}."
     )
+
+
+def _of_quality(verdict: Verdict, bar: Bar) -> str:
+    floor = percent(bar.floor)
+    if verdict.outcome is Outcome.CERTIFIED:
+        return f"{_share(verdict)}, lower bound {percent(verdict.lower_bound)}, bar {floor}"
+    if verdict.outcome is Outcome.FAILED:
+        return f"{_share(verdict)}, upper bound {percent(verdict.upper_bound)}, bar {floor}"
+    needed = zero_failure_size(bar.floor, alpha=verdict.alpha)
+    if needed is None or verdict.cases < needed:
+        return f"{verdict.cases} cases cannot certify {floor}; at least {needed} are needed"
+    if verdict.reason is Reason.FUTILITY:
+        return f"{_share(verdict)}: it would hardly ever be certified"
+    return _exhausted(verdict, floor)
 
 
 def _share(verdict: Verdict) -> str:

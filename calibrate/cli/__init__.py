@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "offline: is the committed policy what the inputs imply?",
     "route": "what the policy says for a request",
     "report": "render the HTML again from recorded answers, offline",
+    "replay": "decide from a table of outcomes that already exist",
     "schema": "print the JSON Schema of a file format",
 }
 

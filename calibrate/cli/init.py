@@ -104,6 +104,8 @@ def handle(arguments: argparse.Namespace) -> int:
     where = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     if preset.api_key_env:
         print(f"\nSet {preset.api_key_env}, then:")
+    elif arguments.endpoint == "ollama":
+        print(f"\nThen:\n  ollama pull {' '.join(preset.models)}")
     print(f"  {where}calibrate plan    # what it would ask and cost\n  {where}calibrate run")
     return 0
 

@@ -37,7 +37,7 @@ def handle(arguments: argparse.Namespace) -> int:
     tier = "" if route.over_context else f", tier {route.tier}"
     print(f"status {route.status}{tier}, at most {route.limits.max_output_tokens} output tokens")
     if model.method != "chat":
-        print(f"answers by {model.method}: embed the input, take the nearest example's label")
+        print("answers as an embeddings model: the label whose examples lie nearest on average")
     if route.over_context:
         print("the input is too large for the workflow's own model")
     if route.fallbacks:

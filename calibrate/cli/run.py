@@ -78,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cases",
         metavar="N|all",
         type=case_count,
-        help="only the first N of the seeded order; `all`: every case of every model",
+        help="only the first N of the seeded order, without writing the policy; "
+        "`all`: every case of every model",
     )
     add_json(parser)
 
@@ -91,11 +92,14 @@ def handle(arguments: argparse.Namespace) -> int:
     tasks = load_tasks(project, chosen_names(project, arguments.workflows))
     if arguments.changed:
         tasks = [task for task in tasks if changes_of(task, project, policy)]
+        if not tasks:
+            print("nothing changed", file=sys.stderr)
     require_writable(reports)
     if arguments.record:
         require_writable(recordings_folder(project))
     require_writable(policy_path.resolve().parent)
 
+    is_whole = not isinstance(arguments.cases, int)
     done: list[tuple[Calibration, Spent]] = []
     failed: list[CalibrateError] = []
     left = arguments.max_usd
@@ -112,10 +116,13 @@ def handle(arguments: argparse.Namespace) -> int:
         finally:
             left = None if left is None else left - budget.spent_usd
         policy = with_entry(policy, calibration, project)
-        write_policy(policy_path, policy)
+        if is_whole or arguments.policy:
+            write_policy(policy_path, policy)
         done.append((calibration, spent))
     paths = write_reports([c for c, _ in done], project, policy, reports) if done else []
-    _print(arguments, done, [shown_path(path) for path in paths], shown_path(policy_path))
+    written = shown_path(policy_path) if is_whole or arguments.policy else None
+    if done or not failed:
+        _print(arguments, done, [shown_path(path) for path in paths], written)
     for problem in (text for error in failed for text in error.problems):
         print(f"error: {problem}", file=sys.stderr)
     return _status([c for c, _ in done], failed)
@@ -192,7 +199,7 @@ def _print(
     arguments: argparse.Namespace,
     done: list[tuple[Calibration, Spent]],
     reports: list[str],
-    policy: str,
+    policy: str | None,
 ) -> None:
     if arguments.json:
         rows = [
@@ -215,7 +222,8 @@ def _print(
             f"asked {spent.sent}, from the cache {spent.cached}, replayed from recordings "
             f"{spent.recorded}; spent ${spent.paid_usd:.4f}"
         )
-        print(f"policy {policy}\nreport {report}\n")
+        print(f"policy {policy or 'not written: --cases took a part (--policy FILE writes one)'}")
+        print(f"report {report}\n")
 
 
 def _status(done: list[Calibration], failed: list[CalibrateError]) -> int:

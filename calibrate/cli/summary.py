@@ -10,8 +10,8 @@ from rich.table import Table
 from calibrate.certificate import cost_of, rounded
 from calibrate.cli.console import data_console
 from calibrate.decide import Calibration
-from calibrate.gate import Outcome
-from calibrate.words import headline, money, percent, saving_sentence, seconds, why
+from calibrate.gate import Outcome, Reason, Verdict
+from calibrate.words import headline, money, p95, percent, saving_sentence, why
 
 __all__ = ["calibration_json", "print_calibration"]
 
@@ -26,9 +26,11 @@ def print_calibration(calibration: Calibration) -> None:
     for verdict in calibration.verdicts:
         style = _STYLES[verdict.outcome]
         console.print(
-            f"{escape(verdict.model)} [{style}]{verdict.outcome}[/]: "
-            f"{escape(why(verdict, calibration))}"
+            f"{escape(verdict.model)} [{style}]{_word(verdict)}[/]: "
+            f"{escape(why(verdict, calibration).removeprefix('not needed: '))}"
         )
+    if any(verdict.cost_usd_per_request is None for verdict in calibration.verdicts):
+        console.print("~ estimated: never asked")
     for out in calibration.task.field.inapplicable:
         console.print(escape(f"{out.alias} is no candidate: {out.why}"))
     console.print(f"\n[bold]{escape(headline(calibration))}[/]")
@@ -89,10 +91,14 @@ def _table(calibration: Calibration) -> Table:
             percent(verdict.estimate),
             percent(verdict.lower_bound),
             f"{'~' if cost.basis == 'estimated' else ''}{money(cost.usd_per_1k)}",
-            seconds(verdict.latency_p95_s),
-            f"[{_STYLES[verdict.outcome]}]{verdict.outcome}[/]",
+            p95(verdict.latency_p95_s, verdict.cases_used),
+            f"[{_STYLES[verdict.outcome]}]{_word(verdict)}[/]",
         )
     return table
+
+
+def _word(verdict: Verdict) -> str:
+    return "not needed" if verdict.reason is Reason.NOT_ASKED else verdict.outcome.value
 
 
 def _maybe(value: float | None) -> float | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from calibrate.gate import Outcome
+from calibrate.gate import Outcome, Reason, Verdict
 from calibrate.trial import AnyTrial, FailedTrial, passes
 
-__all__ = ["OUTCOME_BADGES", "STATUS_BADGES", "Badge", "trial_badge"]
+__all__ = ["OUTCOME_BADGES", "STATUS_BADGES", "Badge", "trial_badge", "verdict_badge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,14 @@ OUTCOME_BADGES = {
 }
 _PASS, _FAIL = Badge("good", "pass"), Badge("bad", "fail")
 _NO_ANSWER, _NOT_ASKED = Badge("bad", "no answer"), Badge("open", "not asked")
+_NOT_NEEDED = Badge("open", "not needed")
+
+
+def verdict_badge(verdict: Verdict, was_asked: bool) -> Badge:
+    """Return a verdict's badge; a model that no verdict needed is not called undecided."""
+    if verdict.reason is not Reason.NOT_ASKED:
+        return OUTCOME_BADGES[verdict.outcome]
+    return _NOT_NEEDED if was_asked else _NOT_ASKED
 
 
 def trial_badge(trial: AnyTrial | None) -> Badge:

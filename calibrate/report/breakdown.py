@@ -11,7 +11,7 @@ from calibrate.frames import latency_quantile, trial_table
 from calibrate.gate import Verdict
 from calibrate.report.badges import OUTCOME_BADGES, Badge
 from calibrate.trial import AnyTrial, passes
-from calibrate.words import percent, seconds
+from calibrate.words import p95, percent, seconds
 
 __all__ = [
     "LatencyRow",
@@ -31,7 +31,7 @@ class LatencyRow:
     """How long a model's calls took."""
 
     model: str
-    cases: str  # how many were asked
+    calls: str  # on how many the row rests: all that were asked
     p50: str
     p95: str
     longest: str
@@ -81,9 +81,9 @@ def latency_rows(calibration: Calibration) -> tuple[LatencyRow, ...]:
         rows.append(
             LatencyRow(
                 model=verdict.model,
-                cases=f"{len(trials):,}",
+                calls=f"{len(trials):,}",
                 p50=seconds(latency_quantile(table, 0.5)),
-                p95=seconds(latency_quantile(table, 0.95)),
+                p95=p95(latency_quantile(table, 0.95), len(trials)),
                 longest=seconds(latency_quantile(table, 1.0)),
                 late="–" if target is None else f"{late:,} of {len(trials):,}",
             )

@@ -10,25 +10,33 @@ from calibrate.candidates import Candidate
 from calibrate.certificate import cost_of
 from calibrate.decide import Calibration
 from calibrate.gate import Outcome, Reason, Verdict
-from calibrate.report.badges import OUTCOME_BADGES, Badge
+from calibrate.report.badges import Badge, verdict_badge
+from calibrate.report.breakdown import measured
 from calibrate.report.excerpt import unbroken
-from calibrate.trial import AnyTrial, FailedTrial, Trial, passes
-from calibrate.words import money, percent, seconds, why
+from calibrate.trial import AnyTrial, FailedTrial, Trial
+from calibrate.words import money, p95, percent, why
 
-__all__ = ["CandidateRow", "OriginNote", "Outsider", "candidate_rows", "origin_notes"]
+__all__ = [
+    "CandidateRow",
+    "OriginNote",
+    "Outsider",
+    "candidate_rows",
+    "origin_notes",
+    "served_models",
+]
 
-_MOST_IDS = 5
+_MOST_IDS = 3
 _STOPPED = {
     (Outcome.CERTIFIED, Reason.QUALITY): "certified",
-    (Outcome.FAILED, Reason.QUALITY): "shown below the bar",
-    (Outcome.FAILED, Reason.CRITICAL): "failed at the critical cases, which come first",
-    (Outcome.FAILED, Reason.SLICE): "a slice is shown below its floor",
-    (Outcome.UNDECIDED, Reason.SLICE): "a slice is futile, or its cases ran out",
-    (Outcome.FAILED, Reason.LATENCY): "clears the pass rate, but is too slow",
+    (Outcome.FAILED, Reason.QUALITY): "below the bar",
+    (Outcome.FAILED, Reason.CRITICAL): "critical cases",
+    (Outcome.FAILED, Reason.SLICE): "slice below floor",
+    (Outcome.UNDECIDED, Reason.SLICE): "slice undecided",
+    (Outcome.FAILED, Reason.LATENCY): "too slow",
     (Outcome.UNDECIDED, Reason.FUTILITY): "futile",
-    (Outcome.UNDECIDED, Reason.OUTAGE): "too many failed calls",
-    (Outcome.UNDECIDED, Reason.OPEN): "no line is crossed yet",
-    (Outcome.UNDECIDED, Reason.NOT_ASKED): "not needed",
+    (Outcome.UNDECIDED, Reason.OUTAGE): "failed calls",
+    (Outcome.UNDECIDED, Reason.OPEN): "still open",
+    (Outcome.UNDECIDED, Reason.NOT_ASKED): "",
 }
 
 
@@ -44,17 +52,14 @@ class CandidateRow:
     why: str
     missed: str  # the critical cases that were failed, by id
     used: str  # how many of the cases the verdict used
-    stopped: str  # why it fell there
-    passed: str  # of the cases used, as are the rates, the cost and the latency
-    passed_of_all: str  # of all that were asked; empty where the verdict used them all
+    stopped: str  # why it fell there; empty where none did
+    passed: str  # of the cases used, as is everything after it
     estimate: str
     lower: str
     upper: str
-    alpha: str
     cost: str
     cost_basis: str
     latency: str
-    served: str
     failed_calls: str
     origin: str  # a warning where the origin of the weights is not verified
 
@@ -93,6 +98,11 @@ def origin_notes(calibration: Calibration) -> tuple[OriginNote, ...]:
     return tuple(sorted(found, key=lambda origin: origin.verified))
 
 
+def served_models(calibration: Calibration) -> tuple[tuple[str, str], ...]:
+    """Return what the endpoint of each measured model said it served, over all cases asked."""
+    return tuple((verdict.model, _served(trials)) for verdict, trials in measured(calibration))
+
+
 def _row(candidate: Candidate, verdict: Verdict, calibration: Calibration) -> CandidateRow:
     cost = cost_of(candidate, verdict)
     trials = calibration.trials.get(verdict.model, ())
@@ -102,44 +112,40 @@ def _row(candidate: Candidate, verdict: Verdict, calibration: Calibration) -> Ca
         tier=verdict.tier,
         role=_role(candidate, calibration),
         chosen=candidate is calibration.decision.chosen,
-        badge=OUTCOME_BADGES[verdict.outcome],
+        badge=verdict_badge(verdict, bool(trials)),
         why=unbroken(_why(verdict, trials, calibration)),
         missed=_listed(verdict.critical_missed),
         used=f"{verdict.cases_used:,} of {verdict.cases:,}",
         stopped=_stopped(verdict),
         passed=f"{verdict.passed:,}/{verdict.cases_used:,}" if verdict.cases_used else "–",
-        passed_of_all=_passed_of_all(verdict, trials),
         estimate=percent(verdict.estimate),
         lower=percent(verdict.lower_bound),
         upper=percent(verdict.upper_bound),
-        alpha=f"{verdict.alpha:.3g}",
         cost=money(cost.usd_per_1k),
         cost_basis=cost.basis,
-        latency=seconds(verdict.latency_p95_s),
-        served=_served(trials),
-        failed_calls=_failed_calls(trials),
+        latency=p95(verdict.latency_p95_s, verdict.cases_used),
+        failed_calls=_failed_calls(_used(verdict, trials)),
         origin="origin not verified" if origin is not None and not origin.verified else "",
     )
 
 
 def _why(verdict: Verdict, trials: Sequence[AnyTrial], calibration: Calibration) -> str:
     if verdict.reason is Reason.NOT_ASKED and trials:
-        return "not needed: a cheaper model is certified; asked for this report only"
+        return "an earlier model is certified; asked for this report only"
     return why(verdict, calibration)
 
 
 def _stopped(verdict: Verdict) -> str:
     if verdict.reason is Reason.EXHAUSTED:
-        return (
-            "cases ran out" if verdict.cases_used == verdict.cases else "the plan's cases ran out"
-        )
+        return "cases ran out" if verdict.cases_used == verdict.cases else "plan ended"
     return _STOPPED[verdict.outcome, verdict.reason]
 
 
-def _passed_of_all(verdict: Verdict, trials: Sequence[AnyTrial]) -> str:
-    if len(trials) <= verdict.cases_used:
-        return ""
-    return f"{sum(map(passes, trials)):,}/{len(trials):,}"
+def _used(verdict: Verdict, trials: Sequence[AnyTrial]) -> Sequence[AnyTrial]:
+    """Return the trials that the verdict rests on: of the first cases, or of the critical ones."""
+    if verdict.critical_missed:
+        return [trial for trial in trials if trial.case.critical]
+    return trials[: verdict.cases_used]
 
 
 def _role(candidate: Candidate, calibration: Calibration) -> str:

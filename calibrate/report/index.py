@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from calibrate.config import Project
 from calibrate.policy import Evidence, Policy, WorkflowPolicy
 from calibrate.report.badges import STATUS_BADGES, Badge
-from calibrate.words import money, percent, seconds, share_saved
+from calibrate.words import LEAST_CALLS, money, p95, percent, share_saved
 
 __all__ = ["INDEX_FILE", "Index", "IndexRow", "build_index", "page_file"]
 
@@ -45,6 +45,7 @@ class Index:
 
     summary: str
     month: str  # empty where no workflow states its traffic
+    least_calls: str  # that a p95 is shown of
     rows: tuple[IndexRow, ...]
     without_route: tuple[str, ...]
 
@@ -64,6 +65,7 @@ def build_index(policy: Policy, project: Project, linked: Collection[str]) -> In
     return Index(
         summary=f"{certified} of {_count(len(rows), 'route')} certified.",
         month=_month(policy, project),
+        least_calls=str(LEAST_CALLS),
         rows=rows,
         without_route=tuple(name for name in project.workflows if name not in policy.workflows),
     )
@@ -92,14 +94,14 @@ def _row(name: str, entry: WorkflowPolicy, project: Project, link: str) -> Index
             if requests is None or entry.model == evidence.baseline
             else _monthly(evidence.baseline_cost_usd_per_1k_requests, requests)
         ),
-        latency=seconds(evidence.latency_p95_s),
+        latency=p95(evidence.latency_p95_s, evidence.cases_used),
         note="" if name in project.workflows else f"evals/{name}.yaml is gone",
     )
 
 
 def _bound(evidence: Evidence) -> str:
     if evidence.lower_bound is None:
-        return "not measured"
+        return "fell at critical cases" if evidence.cases_used else "not measured"
     return f"lower bound {percent(evidence.lower_bound)}"
 
 

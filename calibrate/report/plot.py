@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from calibrate.certificate import cost_of
 from calibrate.decide import Calibration
 from calibrate.gate import Reason, Verdict
-from calibrate.report.badges import OUTCOME_BADGES, Badge
-from calibrate.words import money, percent
+from calibrate.report.badges import Badge, verdict_badge
+from calibrate.report.excerpt import unbroken
+from calibrate.words import money, percent, why
 
 __all__ = ["Interval", "Plot", "PlotRow", "Tick", "plot_of"]
 
@@ -95,7 +96,7 @@ def _rows(calibration: Calibration, start: float) -> list[PlotRow]:
             model=verdict.model,
             tier=verdict.tier,
             chosen=candidate is calibration.decision.chosen,
-            badge=OUTCOME_BADGES[verdict.outcome],
+            badge=verdict_badge(verdict, bool(calibration.trials.get(verdict.model))),
             interval=_interval(verdict, start),
             none=_none(verdict, calibration),
             title=_title(verdict, calibration),
@@ -120,14 +121,15 @@ def _interval(verdict: Verdict, start: float) -> Interval | None:
 
 
 def _none(verdict: Verdict, calibration: Calibration) -> str:
-    if verdict.reason is not Reason.NOT_ASKED:
-        return "no case yet"
-    return "not needed" if calibration.trials.get(verdict.model) else "not asked"
+    if verdict.reason is Reason.NOT_ASKED:
+        return verdict_badge(verdict, bool(calibration.trials.get(verdict.model))).text
+    return unbroken(why(verdict, calibration)) if verdict.cases_used else "no case yet"
 
 
 def _title(verdict: Verdict, calibration: Calibration) -> str:
     if verdict.estimate is None:
-        return f"{verdict.model}: {_none(verdict, calibration)}"
+        text = f"{verdict.model}: {_none(verdict, calibration)}"
+        return f"{text}; critical cases give no pass rate" if verdict.cases_used else text
     return (
         f"{verdict.model}: {percent(verdict.estimate)} of the {verdict.cases_used:,} cases used "
         f"passed; lower bound {percent(verdict.lower_bound)}, upper bound "

@@ -11,7 +11,13 @@ from calibrate.decide import Calibration
 from calibrate.gate import Reason
 from calibrate.policy import WorkflowPolicy
 from calibrate.report.badges import STATUS_BADGES, Badge
-from calibrate.report.breakdown import LatencyRow, TagTable, latency_rows, measured, tag_tables
+from calibrate.report.breakdown import (
+    LatencyRow,
+    TagTable,
+    latency_rows,
+    measured,
+    tag_tables,
+)
 from calibrate.report.cases import CaseGroup, PromptView, case_groups, prompt_of
 from calibrate.report.confusion import MOST_LABELS, Confusion, confusions_of
 from calibrate.report.evidence import (
@@ -20,11 +26,22 @@ from calibrate.report.evidence import (
     Outsider,
     candidate_rows,
     origin_notes,
+    served_models,
 )
 from calibrate.report.excerpt import unbroken
 from calibrate.report.plot import Plot, plot_of
-from calibrate.trial import Trial
-from calibrate.words import headline, money, percent, saving_sentence, seconds, share_saved
+from calibrate.trial import Trial, passes
+from calibrate.words import (
+    LEAST_CALLS,
+    headline,
+    money,
+    p95,
+    percent,
+    saving_sentence,
+    seconds,
+    share_saved,
+    why,
+)
 
 __all__ = ["Figure", "Page", "build_page"]
 
@@ -51,6 +68,8 @@ class Page:
     origins: tuple[OriginNote, ...]
     description: tuple[str, ...]  # paragraphs
     plot: Plot
+    alpha: str  # of each bound
+    least_calls: str  # that a p95 is shown of
     candidates: tuple[CandidateRow, ...]
     unused: str  # whose answers no verdict used; empty where all were used
     outsiders: tuple[Outsider, ...]
@@ -64,6 +83,7 @@ class Page:
     groups: tuple[CaseGroup, ...]
     prompt: PromptView | None
     provenance: tuple[tuple[str, str], ...]
+    served: tuple[tuple[str, str], ...]  # by model
     command: str
 
 
@@ -81,6 +101,8 @@ def build_page(calibration: Calibration, project: Project) -> Page:
         origins=origin_notes(calibration),
         description=_paragraphs(task.workflow.description),
         plot=plot_of(calibration),
+        alpha=f"{calibration.verdicts[0].alpha:.3g}",
+        least_calls=str(LEAST_CALLS),
         candidates=candidate_rows(calibration),
         unused=_unused(calibration),
         outsiders=tuple(Outsider(o.alias, o.tier, o.why) for o in task.field.inapplicable),
@@ -94,6 +116,7 @@ def build_page(calibration: Calibration, project: Project) -> Page:
         groups=case_groups(calibration),
         prompt=prompt_of(calibration),
         provenance=tuple(_provenance(entry)),
+        served=served_models(calibration),
         command=_command(calibration),
     )
 
@@ -106,6 +129,8 @@ def _figures(calibration: Calibration, entry: WorkflowPolicy) -> Iterator[Figure
             f"lower bound {percent(verdict.lower_bound)}, bar {percent(evidence.floor)}; "
             f"{verdict.cases_used:,} of {verdict.cases:,} cases used"
         )
+    elif verdict.cases_used:
+        note = f"{why(verdict, calibration)}; critical cases give no rate"
     yield Figure("Pass rate", percent(verdict.estimate), unbroken(note))
     cost = money(evidence.cost_usd_per_1k_requests)
     yield Figure("Cost per 1,000 requests", cost, evidence.cost_basis)
@@ -121,7 +146,10 @@ def _figures(calibration: Calibration, entry: WorkflowPolicy) -> Iterator[Figure
             yield Figure(label, share_saved(evidence.saving), basis)
     target = calibration.task.workflow.bar.latency_p95_s
     note = "no target" if target is None else f"target {seconds(target)}"
-    yield Figure("Latency, p95", seconds(verdict.latency_p95_s), note)
+    if 0 < verdict.cases_used < LEAST_CALLS:
+        note += f"; of fewer than {LEAST_CALLS} calls none is shown"
+    latency = p95(verdict.latency_p95_s, verdict.cases_used)
+    yield Figure("Latency, p95", latency, unbroken(note))
 
 
 def _doubts(calibration: Calibration) -> Iterator[str]:
@@ -198,16 +226,17 @@ def _promise(calibration: Calibration) -> str:
 def _unused(calibration: Calibration) -> str:
     """Return on how many cases what is not of the verdicts rests, where that is more than these."""
     found = [
-        f"{verdict.model} {len(trials):,} (verdict: {verdict.cases_used:,})"
+        f"{verdict.model} {len(trials):,}, of which {sum(map(passes, trials)):,} pass "
+        f"(verdict: {verdict.cases_used:,})"
         for verdict, trials in measured(calibration)
         if len(trials) > verdict.cases_used
     ]
     if not found:
         return ""
     return (
-        "More cases were asked than the verdicts used. Served models, failed calls, and all that "
-        "is said below of latency, tags, labels and single cases rest on every case that was "
-        f"asked: {', '.join(found)}."
+        "More cases were asked than the verdicts used. All that is said below of latency, tags, "
+        "labels, single cases and served models rests on every case that was asked: "
+        f"{'; '.join(found)}."
     )
 
 

@@ -29,6 +29,7 @@ commands:
   check   offline: is the committed policy what the inputs imply?
   route   what the policy says for a request
   report  render the HTML again from recorded answers, offline
+  replay  decide from a table of outcomes that already exist
   schema  print the JSON Schema of a file format
 
 exit status: 0 yes or done, 1 the answer is no, 2 there is no answer, 3 a bug, 130 interrupted

@@ -63,7 +63,7 @@ def test_it_says_where_a_request_goes(calibrate) -> None:
         0,
         "triage: near (near-1 at http://127.0.0.1:9/v1)\n"
         "status certified, tier cheap, at most 8 output tokens\n"
-        "answers by nearest_example: embed the input, take the nearest example's label\n"
+        "answers as an embeddings model: the label whose examples lie nearest on average\n"
         "falls back to large-1\n",
         "",
     )

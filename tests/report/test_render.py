@@ -161,7 +161,7 @@ def test_a_misspelt_field_is_an_error_and_not_a_gap(certified: Any) -> None:
 
 def test_every_state_is_a_word_and_a_shape(certified: Any) -> None:
     text = page_text(certified)
-    for shape, word in (("good", "certified"), ("bad", "failed"), ("open", "undecided")):
+    for shape, word in (("good", "certified"), ("bad", "failed"), ("open", "not asked")):
         assert re.search(rf'<use href="#{shape}"/></svg>{word}', text)
 
 
@@ -192,6 +192,24 @@ def test_the_index_links_pages_of_earlier_runs_and_no_missing_ones(
     assert write_reports([], certified.project, policy, tmp_path) == []
     links = [a["href"] for a in Elements((tmp_path / "index.html").read_text("utf-8")).named("a")]
     assert links == ["#content", "earlier.html"]
+
+
+def test_a_workflow_without_a_page_is_told_how_to_make_it(certified: Any) -> None:
+    hint = "no page yet: <code>calibrate report</code> makes it"
+    assert hint not in index_text(certified)
+    text = render_index(build_index(certified.policy, certified.project, ()))
+    assert hint in text
+    assert text.count("30 days") == 1
+    policy = replace(certified.policy, workflows={"gone": certified.policy.workflows["tickets"]})
+    assert hint not in render_index(build_index(policy, certified.project, ()))
+
+
+def test_captions_say_the_order_and_where_dashes_come_from(certified: Any) -> None:
+    text = page_text(certified)
+    assert "In the order of the tiers." in text
+    assert "Cheapest first" not in text
+    assert "Each bound is one-sided at α = 0.0167" in text
+    assert "A p95 is shown of 20 calls or more" in text
 
 
 def test_a_folder_that_cannot_be_written_is_an_output_error(certified: Any, tmp_path: Path) -> None:

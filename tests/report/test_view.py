@@ -83,16 +83,16 @@ VERDICTS: dict[tuple[Outcome, Reason], dict[str, Any]] = {
 
 STOPS = {
     (Outcome.CERTIFIED, Reason.QUALITY): ("22 of 60", "certified"),
-    (Outcome.FAILED, Reason.QUALITY): ("4 of 60", "shown below the bar"),
+    (Outcome.FAILED, Reason.QUALITY): ("4 of 60", "below the bar"),
     (Outcome.UNDECIDED, Reason.FUTILITY): ("33 of 60", "futile"),
     (Outcome.UNDECIDED, Reason.EXHAUSTED): ("1 of 1", "cases ran out"),
-    (Outcome.UNDECIDED, Reason.OPEN): ("9 of 60", "no line is crossed yet"),
-    (Outcome.UNDECIDED, Reason.OUTAGE): ("4 of 60", "too many failed calls"),
-    (Outcome.UNDECIDED, Reason.NOT_ASKED): ("0 of 60", "not needed"),
-    (Outcome.FAILED, Reason.LATENCY): ("22 of 60", "clears the pass rate, but is too slow"),
-    (Outcome.FAILED, Reason.SLICE): ("9 of 60", "a slice is shown below its floor"),
-    (Outcome.UNDECIDED, Reason.SLICE): ("13 of 60", "a slice is futile, or its cases ran out"),
-    (Outcome.FAILED, Reason.CRITICAL): ("7 of 7", "failed at the critical cases, which come first"),
+    (Outcome.UNDECIDED, Reason.OPEN): ("9 of 60", "still open"),
+    (Outcome.UNDECIDED, Reason.OUTAGE): ("4 of 60", "failed calls"),
+    (Outcome.UNDECIDED, Reason.NOT_ASKED): ("0 of 60", ""),
+    (Outcome.FAILED, Reason.LATENCY): ("22 of 60", "too slow"),
+    (Outcome.FAILED, Reason.SLICE): ("9 of 60", "slice below floor"),
+    (Outcome.UNDECIDED, Reason.SLICE): ("13 of 60", "slice undecided"),
+    (Outcome.FAILED, Reason.CRITICAL): ("7 of 7", "critical cases"),
 }
 
 
@@ -109,7 +109,7 @@ def test_every_kind_of_verdict_has_a_row_with_its_reason(
     verdict = made.calibration.verdicts[0]
     assert (verdict.outcome, verdict.reason) == kind
     row = page_of(made).candidates[0]
-    assert row.badge.text == kind[0].value
+    assert row.badge.text == ("not asked" if kind[1] is Reason.NOT_ASKED else kind[0].value)
     assert plain(row.why) == why(verdict, made.calibration)
     assert (row.used, row.stopped) == STOPS[kind]
     assert len(page_of(made).plot.rows) == len(made.calibration.verdicts)
@@ -120,21 +120,21 @@ def test_a_plan_may_end_before_the_cases_do(calibrated: Make) -> None:
     first, *others = made.calibration.verdicts
     verdicts = (replace(first, cases=300), *others)
     row = build_page(replace(made.calibration, verdicts=verdicts), made.project).candidates[0]
-    assert (row.used, row.stopped) == ("1 of 300", "the plan's cases ran out")
+    assert (row.used, row.stopped) == ("1 of 300", "plan ended")
 
 
 def test_what_rests_on_more_cases_than_the_verdicts_says_on_how_many(calibrated: Make) -> None:
     page = page_of(calibrated({"small": 1, "medium": 30, "large": 0}))
     assert page.unused.endswith(
-        "every case that was asked: small 60 (verdict: 4), medium 60 (verdict: 43), "
-        "large 60 (verdict: 0)."
+        "every case that was asked: small 60, of which 0 pass (verdict: 4); "
+        "medium 60, of which 58 pass (verdict: 43); large 60, of which 60 pass (verdict: 0)."
     )
-    assert [(r.passed, r.passed_of_all) for r in page.candidates] == [
-        ("0/4", "0/60"),
-        ("41/43", "58/60"),
-        ("–", "60/60"),
+    assert [(r.passed, r.failed_calls) for r in page.candidates] == [
+        ("0/4", "0"),
+        ("41/43", "0"),
+        ("–", "–"),
     ]
-    assert [row.cases for row in page.latency] == ["60", "60", "60"]
+    assert [row.calls for row in page.latency] == ["60", "60", "60"]
     assert [table.cases for table in page.confusions] == ["60", "60", "60"]
     assert page.tags[0].models == (("small", "60"), ("medium", "60"), ("large", "60"))
 
@@ -142,14 +142,15 @@ def test_what_rests_on_more_cases_than_the_verdicts_says_on_how_many(calibrated:
 def test_a_run_that_stops_at_its_verdicts_has_no_other_cases(calibrated: Make) -> None:
     page = page_of(calibrated({"small": 1, "medium": 30, "large": 0}, stops=True))
     assert page.unused == ""
-    assert [r.passed_of_all for r in page.candidates] == ["", "", ""]
-    assert [row.cases for row in page.latency] == ["4", "43"]
+    assert [row.calls for row in page.latency] == ["4", "43"]
     assert page.tags[0].models == (("small", "4"), ("medium", "43"))
 
 
 def test_a_model_asked_for_the_report_alone_is_not_said_to_be_unasked(calibrated: Make) -> None:
     page = page_of(calibrated({"small": 0, "medium": 0, "large": 0}))
-    assert page.candidates[1].why.startswith("not needed: a cheaper model is certified")
+    assert page.candidates[1].badge.text == "not needed"
+    assert page.candidates[1].why.startswith("an earlier model is certified")
+    assert [row.badge.text for row in page.plot.rows[1:]] == ["not needed", "not needed"]
     assert [row.none for row in page.plot.rows[1:]] == ["not needed", "not needed"]
     assert page.plot.rows[1].title == "medium: not needed"
     assert not any("not asked" in doubt for doubt in page.doubts)
@@ -177,14 +178,14 @@ def test_all_candidates_stand_in_the_order_in_which_they_are_tried(certified: An
         ("medium", "balanced", "route"),
         ("large", "frontier", "baseline, fallback"),
     ]
-    assert [(r.passed, r.estimate, r.served, r.failed_calls) for r in rows] == [
-        ("1/6", "16.7 %", "small-1", "0"),
-        ("41/43", "95.3 %", "medium-1", "0"),
+    assert [(r.passed, r.estimate, r.latency, r.failed_calls) for r in rows] == [
+        ("1/6", "16.7 %", "–", "0"),
+        ("41/43", "95.3 %", "250 ms", "0"),
         ("–", "–", "–", "–"),
     ]
-    assert [r.passed_of_all for r in rows] == ["30/60", "58/60", ""]
+    assert page_of(certified).served == (("small", "small-1"), ("medium", "medium-1"))
     assert [r.cost_basis for r in rows] == ["measured", "measured", "estimated"]
-    assert {r.alpha for r in rows} == {"0.0167"}  # 0.05 / 3
+    assert page_of(certified).alpha == "0.0167"  # 0.05 / 3
 
 
 def test_models_that_are_no_candidates_are_listed_with_the_reason(certified: Any) -> None:
@@ -200,11 +201,47 @@ def test_an_unverified_origin_is_a_warning_and_a_verified_one_a_note(calibrated:
     assert page.doubts[0] == "The origin of the weights of small is not verified: see below."
 
 
-def test_missed_critical_cases_are_named_up_to_five(calibrated: Make) -> None:
+def test_missed_critical_cases_are_named_up_to_three(calibrated: Make) -> None:
     cases = [case(f"c-{i}", critical=True) for i in range(7)]
     bar = {"pass_rate": 0.8, "critical": "must_pass"}
     page = page_of(calibrated({"small": "other"}, cases=cases, bar=bar))
-    assert page.candidates[0].missed == "c-0, c-1, c-2, c-3, c-4 and 2 more"
+    assert page.candidates[0].missed == "c-0, c-1, c-2 and 4 more"
+
+
+@pytest.mark.parametrize("fails", ["other", "outage"])
+def test_a_verdict_at_the_critical_cases_has_no_rate_and_says_why(
+    fails: str, calibrated: Make, outage: Failure
+) -> None:
+    cases = [*(case(f"o-{i}") for i in range(30)), *(case(f"c-{i}", critical=True) for i in "ab")]
+    answers = {"small": outage if fails == "outage" else fails}
+    bar = {"pass_rate": 0.8, "critical": "must_pass"}
+    made = calibrated(answers, cases=cases, bar=bar)
+    reason = why(made.calibration.verdicts[0], made.calibration)
+    page = page_of(made)
+    row, drawn = page.candidates[0], page.plot.rows[0]
+    assert (row.passed, row.estimate, row.lower, row.upper, row.latency) == ("0/2", *"––––")
+    assert row.failed_calls == ("2 (server error)" if fails == "outage" else "0")
+    assert (drawn.interval, drawn.none) == (None, reason)
+    assert drawn.title == f"small: {reason}; critical cases give no pass rate"
+    chosen = replace(
+        made.calibration.decision,
+        chosen=made.calibration.task.field.candidates[0],
+        verdict=made.calibration.verdicts[0],
+    )
+    figures = build_page(replace(made.calibration, decision=chosen), made.project).figures
+    assert (figures[0].value, figures[0].note) == ("–", f"{reason}; critical cases give no rate")
+
+
+def test_a_p95_of_few_calls_is_a_dash(calibrated: Make) -> None:
+    made = calibrated({"small": 0}, cases=[case(f"{i}") for i in range(19)])
+    page = page_of(made)
+    figure = page.figures[-1]
+    assert (figure.value, figure.note) == ("–", "no target; of fewer than 20 calls none is shown")
+    assert (page.candidates[0].latency, page.latency[0].p95) == ("–", "–")
+    (row,) = build_index(made.policy, made.project, ()).rows
+    assert row.latency == "–"
+    more = calibrated({"small": 0}, cases=[case(f"{i}") for i in range(20)])
+    assert page_of(more).latency[0].p95 == "250 ms"
 
 
 def test_the_plot_puts_bounds_and_bar_on_one_scale(certified: Any) -> None:
@@ -287,8 +324,8 @@ def test_a_failed_call_shows_the_reason_and_is_never_dropped(
     calibrated: Make, outage: Failure
 ) -> None:
     page = page_of(calibrated({"small": outage}))
-    assert page.candidates[0].failed_calls == "60 (server error)"
-    assert page.candidates[0].served == "–"
+    assert page.candidates[0].failed_calls == "4 (server error)"
+    assert page.served == (("small", "–"),)
     answer = page.groups[0].cases[0].answers[0]
     assert (answer.badge.text, answer.answer.text) == ("no answer", "the server said 500")
     assert answer.is_failure
@@ -300,7 +337,7 @@ def test_several_kinds_of_failed_calls_and_served_models_are_counted(
     calibrated: Make, outage: Failure
 ) -> None:
     late = replace(outage, reason=type(outage.reason).TIMEOUT)
-    made = calibrated({"small": [outage, late, late, "billing"]}, cases=map(case, "abcd"))
+    made = calibrated({"small": [outage, late, late, *["other"] * 57]})
     assert page_of(made).candidates[0].failed_calls == "3 (server error 1, timeout 2)"
     made = calibrated({"small": 0}, cases=map(case, "abc"))
     trials = made.calibration.trials["small"]
@@ -308,7 +345,7 @@ def test_several_kinds_of_failed_calls_and_served_models_are_counted(
     other = replace(other, usage=replace(other.usage, is_estimated=True), finish="length")
     calibration = replace(made.calibration, trials={"small": (other, *trials[1:])})
     page = build_page(calibration, made.project)
-    assert page.candidates[0].served == "small-1 (2), small-2 (1)"
+    assert page.served == (("small", "small-1 (2), small-2 (1)"),)
     assert "small: its endpoint served 2 different models." in page.doubts
     assert "small: its endpoint did not count tokens; the cost is estimated." in page.doubts
     assert page.groups[0].cases[0].answers[0].facts == "250 ms, ended by: length"
@@ -581,7 +618,7 @@ def test_the_index_says_what_is_gone_and_what_has_no_route(certified: Any) -> No
 def test_a_route_that_is_dearer_or_not_measured_says_so(calibrated: Make) -> None:
     made = calibrated({"small": 0})
     entry = made.policy.workflows["tickets"]
-    evidence = replace(entry.evidence, saving=-0.5, lower_bound=None, estimate=None)
+    evidence = replace(entry.evidence, saving=-0.5, lower_bound=None, estimate=None, cases_used=0)
     policy = replace(made.policy, workflows={"tickets": replace(entry, evidence=evidence)})
     (row,) = build_index(policy, made.project, ()).rows
     assert (row.saving, row.estimate, row.bound) == ("50 % dearer", "–", "not measured")
