@@ -188,6 +188,16 @@ def test_a_certified_model_is_asked_on_until_its_slices_are_certified() -> None:
     assert verdict.cases_used == 4 * german.cases > judged(found, BAR).cases_used
 
 
+def test_of_several_crossings_the_first_is_the_verdict() -> None:
+    bar = Bar(pass_rate=0.5, slices={"language": 0.8})
+    french, german = range(1, 11, 2), range(21, 31, 2)
+    tags = {**dict.fromkeys(french, "fr"), **dict.fromkeys(german, "de")}
+    found = [trial(i, i not in tags, tags={"language": tags.get(i, "en")}) for i in range(40)]
+    verdict = judged(found, bar)
+    assert verdict.reason is Reason.SLICE
+    assert verdict.cases_used <= 10  # the French ones; the German ones came later
+
+
 def test_a_slice_too_small_to_certify_leaves_the_model_undecided() -> None:
     bar = Bar(pass_rate=0.9, slices={"language": 0.8})
     found = [trial(i, True, tags={"language": "de" if i < 2 else "en"}) for i in range(100)]

@@ -14,7 +14,7 @@ from calibrate.cache import Recordings
 from calibrate.client import Client
 from calibrate.config import Project, load_project
 from calibrate.decide import Calibration
-from calibrate.gate import Outcome, Reason
+from calibrate.gate import Outcome, Reason, judge, plan_gate
 from calibrate.pipeline import TaskPlan, calibrate, plan
 from calibrate.pricing import Budget
 from calibrate.task import load_task
@@ -90,6 +90,23 @@ def test_asking_for_every_case_changes_no_verdict(tmp_path: Path) -> None:
         replace(v, latency_p95_s=None) for v in early.verdicts
     ]
     assert [len(trials) for trials in whole.trials.values()] == [CASES, CASES]
+
+
+def test_the_verdict_is_that_of_the_seeded_order_whatever_arrives_first(tmp_path: Path) -> None:
+    def script(received: Received) -> Response:
+        number = number_of(received)
+        slow = replace(chat("no", model=received.model), delay_s=0.05)
+        return slow if number % 7 == 3 else chat("yes", model=received.model)
+
+    with Loopback(script) as server:
+        of = project(tmp_path, server.base_url)
+        found = measured(of, ask_all=True)
+    task = load_task(of, "w")
+    gate = plan_gate(task.workflow.bar, 2, task.cases)
+    for verdict in found.verdicts:
+        trials = found.trials[verdict.model]
+        assert [trial.case for trial in trials] == list(task.cases)
+        assert verdict == judge(gate, verdict.model, verdict.tier, trials)
 
 
 def test_a_hopeless_model_costs_a_handful_of_cases(tmp_path: Path) -> None:
