@@ -172,13 +172,14 @@ def judge(
     if missed:
         return _at_the_critical_cases(plan, model, tier, Reason.OUTAGE, critical, missed)
     used, outcome, reason = _first_crossing(plan, trials)
+    if reason is Reason.OPEN:  # asked after every batch: the figures can wait for the verdict
+        return Verdict(model, tier, outcome, reason, plan.alpha, used, plan.cases)
     seen = trials[:used]
-    if reason is not Reason.OPEN:
-        failed_calls = sum(isinstance(trial, FailedTrial) for trial in seen)
-        if failed_calls > OUTAGE_SHARE * len(seen):
-            outcome, reason = Outcome.UNDECIDED, Reason.OUTAGE
-        elif outcome is Outcome.CERTIFIED and _misses_latency(plan, seen):
-            outcome, reason = Outcome.FAILED, Reason.LATENCY
+    failed_calls = sum(isinstance(trial, FailedTrial) for trial in seen)
+    if failed_calls > OUTAGE_SHARE * len(seen):
+        outcome, reason = Outcome.UNDECIDED, Reason.OUTAGE
+    elif outcome is Outcome.CERTIFIED and _misses_latency(plan, seen):
+        outcome, reason = Outcome.FAILED, Reason.LATENCY
     return _verdict(plan, model, tier, outcome, reason, seen, missed)
 
 
@@ -258,8 +259,6 @@ def _verdict(
     seen: Sequence[AnyTrial],
     missed: Sequence[AnyTrial],
 ) -> Verdict:
-    if not seen:
-        return Verdict(model, tier, outcome, reason, plan.alpha, 0, plan.cases)
     passed = sum(passes(trial) for trial in seen)
     bounds = clopper_pearson(passed, len(seen), alpha=plan.alpha)
     table = trial_table(seen)

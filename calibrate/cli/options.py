@@ -12,6 +12,7 @@ from typing import Any
 
 from calibrate.config import TIERS_FILE, Project, load_project
 from calibrate.errors import CalibrateError, ConfigError, UsageError
+from calibrate.policy import Policy, load_policy
 from calibrate.task import Task, load_task
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "chosen_names",
     "dollars",
     "load_tasks",
+    "policy_so_far",
     "print_json",
     "project_of",
     "shown_path",
@@ -110,6 +112,11 @@ def token_count(text: str) -> int:
     if not text.isdecimal() or len(text) > 15:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens")
     return int(text)
+
+
+def policy_so_far(path: Path) -> Policy:
+    """Return the policy that a run goes on from; an empty one where there is none yet."""
+    return load_policy(path) if path.exists() else Policy(1, "")
 
 
 def shown_path(path: Path) -> str:

@@ -12,6 +12,7 @@ from calibrate.cli.options import (
     add_workflows,
     chosen_names,
     load_tasks,
+    policy_so_far,
     print_json,
     project_of,
     shown_path,
@@ -20,7 +21,7 @@ from calibrate.cli.session import open_client, require_writable
 from calibrate.config import Project
 from calibrate.decide import Calibration
 from calibrate.pipeline import calibrate
-from calibrate.policy import DEFAULT_PATH, Policy, load_policy
+from calibrate.policy import DEFAULT_PATH
 from calibrate.pricing import Budget
 from calibrate.report import write_reports
 from calibrate.task import Task
@@ -48,7 +49,7 @@ def handle(arguments: argparse.Namespace) -> int:
     require_writable(folder)
     calibrations = [asyncio.run(_replayed(task, project, arguments.all_cases)) for task in tasks]
     path = project.root / DEFAULT_PATH
-    policy = load_policy(path) if path.exists() else Policy(1, "")
+    policy = policy_so_far(path)
     paths = write_reports(calibrations, project, policy, folder)
     if arguments.json:
         print_json({"reports": [shown_path(path) for path in paths]})

@@ -21,6 +21,7 @@ from calibrate.cli.options import (
     chosen_names,
     dollars,
     load_tasks,
+    policy_so_far,
     print_json,
     project_of,
     shown_path,
@@ -39,7 +40,7 @@ from calibrate.decide import Calibration, Status, has_outage
 from calibrate.drift import changes_of
 from calibrate.errors import BudgetError, CalibrateError, ProviderError
 from calibrate.pipeline import calibrate
-from calibrate.policy import DEFAULT_PATH, Policy, load_policy, write_policy
+from calibrate.policy import DEFAULT_PATH, write_policy
 from calibrate.pricing import Budget
 from calibrate.report import write_reports
 from calibrate.task import Task
@@ -88,7 +89,7 @@ def handle(arguments: argparse.Namespace) -> int:
     project = project_of(arguments)
     policy_path = arguments.policy or project.root / DEFAULT_PATH
     reports = arguments.report or project.root / "reports"
-    policy = load_policy(policy_path) if policy_path.exists() else Policy(1, "")
+    policy = policy_so_far(policy_path)
     tasks = load_tasks(project, chosen_names(project, arguments.workflows))
     if arguments.changed:
         tasks = [task for task in tasks if changes_of(task, project, policy)]
