@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from calibrate import __version__
 from calibrate.candidates import Candidate
-from calibrate.config import Project
 from calibrate.decide import Calibration
 from calibrate.drift import input_digests, serving_limits
 from calibrate.gate import RULE, Reason, Verdict
@@ -22,6 +21,7 @@ from calibrate.policy import (
     WorkflowPolicy,
 )
 from calibrate.pricing import HourlyPrice
+from calibrate.project import Project
 from calibrate.providers import provider
 
 __all__ = ["Cost", "cost_of", "policy_entry", "policy_models", "rounded", "saving", "with_entry"]

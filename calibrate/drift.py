@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from calibrate.config import Project
 from calibrate.fingerprint import digest
 from calibrate.gate import PROCEDURE
 from calibrate.policy import Inputs, Policy, ServingLimits, WorkflowPolicy
+from calibrate.project import Project
 from calibrate.task import Task
 
 __all__ = ["Change", "changes_of", "input_digests", "orphans", "serving_limits"]

@@ -22,8 +22,11 @@ and not an exception.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # Shapes of keys that people paste by mistake. A word like `task-management` is none.
 _SECRET = re.compile(
@@ -106,3 +109,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` where a known name is close, else nothing."""
     close = get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def gather(problems: list[str], load: Callable[[], T]) -> T | None:
+    """Return what `load` gives, or None with its problems added to the list.
+
+    For reading several things that are told of together when more than one is wrong.
+    """
+    try:
+        return load()
+    except CalibrateError as error:
+        problems.extend(error.problems)
+        return None

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from calibrate.candidates import Field, field_of
-from calibrate.config import Project, Workflow
+from calibrate.config import Workflow
 from calibrate.dataset import Case, Example, load_cases, load_examples, seeded_order
-from calibrate.errors import CalibrateError, ConfigError, did_you_mean
+from calibrate.errors import CalibrateError, ConfigError, did_you_mean, gather
 from calibrate.graders import NamedGrader, build_graders
+from calibrate.project import Project
 from calibrate.prompts import Prompt
 from calibrate.providers import provider
 
 __all__ = ["Task", "load_task"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +39,16 @@ def load_task(project: Project, name: str) -> Task:
     workflow = project.workflow(name)
     problems: list[str] = []
     place = f"evals/{name}.yaml"
-    cases = _gather(problems, lambda: load_cases(project.path(workflow.dataset), workflow.dataset))
-    examples = _gather(problems, lambda: _examples(project, workflow, cases or ()))
-    graders = _gather(
+    cases = gather(problems, lambda: load_cases(project.path(workflow.dataset), workflow.dataset))
+    examples = gather(problems, lambda: _examples(project, workflow, cases or ()))
+    graders = gather(
         problems,
         lambda: build_graders(place, workflow.graders, workflow.labels, workflow.output_schema),
     )
     # Without the examples a prompt that shows them would be blamed for what their file has wrong.
     prompt = None
     if examples is not None:
-        prompt = _gather(problems, partial(Prompt, name, workflow, examples))
+        prompt = gather(problems, partial(Prompt, name, workflow, examples))
     problems += _kind_problems(project)
     problems += _label_problems(workflow, cases or (), examples or ())
     if problems or cases is None or examples is None or graders is None or prompt is None:
@@ -88,11 +86,3 @@ def _kind_problems(project: Project) -> Iterator[str]:
             provider(endpoint.kind)
         except CalibrateError as error:
             yield from (f"endpoints.{name}.kind: {problem}" for problem in error.problems)
-
-
-def _gather(problems: list[str], load: Callable[[], T]) -> T | None:
-    try:
-        return load()
-    except CalibrateError as error:
-        problems.extend(error.problems)
-        return None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from calibrate.config import find_root, load_project
 from calibrate.errors import ConfigError, UsageError
+from calibrate.project import find_root, load_project
 
 
 def problems_of(project) -> tuple[str, ...]:

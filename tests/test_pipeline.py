@@ -12,11 +12,11 @@ from loopback import Loopback, Received, Response, chat
 
 from calibrate.cache import Recordings
 from calibrate.client import Client
-from calibrate.config import Project, load_project
 from calibrate.decide import Calibration
 from calibrate.gate import Outcome, Reason, judge, plan_gate
 from calibrate.pipeline import TaskPlan, calibrate, plan
 from calibrate.pricing import Budget
+from calibrate.project import Project, load_project
 from calibrate.task import load_task
 
 TIERS = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from calibrate.config import load_project
 from calibrate.errors import CalibrateError, ConfigError
+from calibrate.project import load_project
 from calibrate.task import Task, load_task
 
 

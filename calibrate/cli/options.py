@@ -10,9 +10,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from calibrate.config import TIERS_FILE, Project, load_project
 from calibrate.errors import CalibrateError, ConfigError, UsageError
 from calibrate.policy import Policy, load_policy
+from calibrate.project import TIERS_FILE, Project, load_project
 from calibrate.task import Task, load_task
 
 __all__ = [

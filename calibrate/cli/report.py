@@ -18,11 +18,11 @@ from calibrate.cli.options import (
     shown_path,
 )
 from calibrate.cli.session import open_client, require_writable
-from calibrate.config import Project
 from calibrate.decide import Calibration
 from calibrate.pipeline import calibrate
 from calibrate.policy import DEFAULT_PATH
 from calibrate.pricing import Budget
+from calibrate.project import Project
 from calibrate.report import write_reports
 from calibrate.task import Task
 

@@ -35,13 +35,13 @@ from calibrate.cli.session import (
 )
 from calibrate.cli.summary import calibration_json, print_calibration
 from calibrate.client import Client, Source
-from calibrate.config import Project
 from calibrate.decide import Calibration, Status, has_outage
 from calibrate.drift import changes_of
 from calibrate.errors import BudgetError, CalibrateError, ProviderError
 from calibrate.pipeline import calibrate
 from calibrate.policy import DEFAULT_PATH, write_policy
 from calibrate.pricing import Budget
+from calibrate.project import Project
 from calibrate.report import write_reports
 from calibrate.task import Task
 from calibrate.trial import FailedTrial

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from calibrate.cache import Cache, Recorded, Recordings, write_recordings
 from calibrate.client import Answer, Client
-from calibrate.config import Project
 from calibrate.errors import ConfigError, OutputError
 from calibrate.pricing import Budget
+from calibrate.project import Project
 
 __all__ = [
     "open_client",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibrate.config import Project
 from calibrate.decide import Calibration
 from calibrate.files import replace_file
 from calibrate.policy import Policy
+from calibrate.project import Project
 from calibrate.report.index import INDEX_FILE, build_index, page_file
 from calibrate.report.render import render_index, render_page
 from calibrate.report.view import build_page

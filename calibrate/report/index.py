@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from calibrate.config import Project
 from calibrate.policy import Evidence, Policy, WorkflowPolicy
+from calibrate.project import Project
 from calibrate.report.badges import STATUS_BADGES, Badge
 from calibrate.words import LEAST_CALLS, money, p95, percent, share_saved
 

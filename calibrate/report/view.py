@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from calibrate.certificate import cost_of, policy_entry
-from calibrate.config import Project
 from calibrate.decide import Calibration
 from calibrate.gate import Reason
 from calibrate.policy import WorkflowPolicy
+from calibrate.project import Project
 from calibrate.report.badges import STATUS_BADGES, Badge
 from calibrate.report.breakdown import (
     LatencyRow,

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from calibrate.config import load_project
 from calibrate.drift import input_digests, serving_limits
 from calibrate.policy import Evidence, Policy, PolicyModel, WorkflowPolicy, write_policy
+from calibrate.project import load_project
 from calibrate.task import load_task
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from calibrate.cli.init import PRESETS
-from calibrate.config import load_project
 from calibrate.dataset import load_cases
+from calibrate.project import load_project
 
 FILES = [".gitignore", "datasets/triage.jsonl", "evals/tiers.yaml", "evals/triage.yaml"]
 

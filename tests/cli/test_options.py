@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 
 from calibrate.cli.options import case_count, chosen_names, dollars, token_count
-from calibrate.config import load_project
 from calibrate.errors import ConfigError, UsageError
+from calibrate.project import load_project
 
 
 @pytest.mark.parametrize(

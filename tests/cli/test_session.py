@@ -17,9 +17,10 @@ from calibrate.cli.session import (
 )
 from calibrate.client import Answer, Source
 from calibrate.completion import ChatMessage, Completion, Request, Usage
-from calibrate.config import Project, Tiers
+from calibrate.config import Tiers
 from calibrate.errors import BudgetError, CacheError, CacheMiss, ConfigError, OutputError
 from calibrate.pricing import Budget, TokenPrice
+from calibrate.project import Project
 
 PRICE = TokenPrice(Decimal(1), Decimal(1))
 

@@ -14,12 +14,13 @@ from calibrate.candidates import Candidate, field_of
 from calibrate.certificate import policy_entry, policy_models
 from calibrate.client import Source
 from calibrate.completion import Failure, FailureReason, Usage
-from calibrate.config import Project, Tiers, Workflow
+from calibrate.config import Tiers, Workflow
 from calibrate.dataset import Case
 from calibrate.decide import Calibration, choose_route
 from calibrate.gate import Outcome, Verdict, judge, not_asked, plan_gate
 from calibrate.graders import build_graders, grade_answer
 from calibrate.policy import Policy
+from calibrate.project import Project
 from calibrate.prompts import Prompt
 from calibrate.task import Task
 from calibrate.trial import AnyTrial, FailedTrial, Trial
