@@ -26,12 +26,14 @@ Floats = NDArray[np.float64]
 __all__ = [
     "BettingResult",
     "BettingResults",
+    "MeanBounds",
     "bet",
     "bet_below",
     "bet_clusters",
     "bet_many",
     "bet_paired",
-    "lower_bound",
+    "cluster_stakes",
+    "mean_bounds",
 ]
 
 MIXTURE_BETS = 40
@@ -55,6 +57,16 @@ class BettingResult:
     def p_value(self) -> float:
         """The least level at which the largest wealth so far is evidence; 1 for no wealth."""
         return 1 / max((1.0, *self.wealth))
+
+
+@dataclass(frozen=True, slots=True)
+class MeanBounds:
+    """One-sided bounds on a mean, each at level `alpha` by itself."""
+
+    estimate: float
+    low: float
+    high: float
+    alpha: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +142,25 @@ def bet_clusters(
     be known beforehand, as must n, the number of clusters. The hypothesis is about the mean over
     scores, not over clusters. An empty cluster is worth nothing, for or against.
     """
+    test = bet_below if below else bet
+    found = test(cluster_stakes(clusters, mean, largest=largest), mean, alpha=alpha, n=n)
+    return _restated(found, mean, np.concatenate([np.empty(0), *map(np.asarray, clusters)]))
+
+
+def cluster_stakes(
+    clusters: Sequence[Sequence[float] | Floats], mean: float, *, largest: int | None = None
+) -> Floats:
+    """Return one observation a cluster, in [0, 1]: mean + sum(x - mean) / largest.
+
+    Its mean is above `mean` exactly when that of the scores is.
+    """
     parts = [_checked(part, 0.0, 1.0) for part in clusters]
     largest = max([1, *map(len, parts)]) if largest is None else largest
     if any(len(part) > largest for part in parts):
         raise ValueError(f"a cluster is larger than the largest, {largest}")
-    stakes = np.array([float((part - mean).sum()) / largest for part in parts])
-    test = bet_below if below else bet
-    found = test(np.clip(mean + stakes, 0.0, 1.0), mean, alpha=alpha, n=n)
-    return _restated(found, mean, np.concatenate([np.empty(0), *parts]))
+    stakes = [mean + float((part - mean).sum()) / largest for part in parts]
+    clipped: Floats = np.clip(np.array(stakes), 0.0, 1.0)
+    return clipped
 
 
 def bet_many(
@@ -151,15 +174,32 @@ def bet_many(
     return BettingResults(crossed, np.exp(-peak))
 
 
-def lower_bound(scores: Sequence[float] | Floats, *, alpha: float, n: int | None = None) -> float:
-    """Return the largest m such that it and every smaller one on a grid is rejected, or 0.
+def mean_bounds(
+    clusters: Sequence[Sequence[float] | Floats], *, alpha: float, largest: int | None = None
+) -> MeanBounds:
+    """Return one-sided bounds on the mean of clustered scores, on a grid of steps of 0.002.
 
-    Guarantee: P(bound > true mean) <= alpha, at any length of the sample, since only the first
-    step of the grid at or above the true mean has to be rejected for that.
+    Below `low` every step is rejected as being at least the mean, above `high` as at most that.
+    Guarantee: P(low > true mean) <= alpha and P(high < true mean) <= alpha, at any length of the
+    sample, since for that the step next to the true mean, on its far side, has to be rejected.
     """
-    x = _checked(scores, 0.0, 1.0)
+    scores = np.concatenate([np.empty(0), *map(np.asarray, clusters)])
+    opposite = [1.0 - np.asarray(part) for part in clusters]
+    return MeanBounds(
+        estimate=float(scores.mean()) if scores.size else math.nan,
+        low=_lower_bound(clusters, alpha, largest),
+        high=1.0 - _lower_bound(opposite, alpha, largest),
+        alpha=alpha,
+    )
+
+
+def _lower_bound(
+    clusters: Sequence[Sequence[float] | Floats], alpha: float, largest: int | None
+) -> float:
+    """The largest m such that it and every smaller one on the grid is rejected, or 0."""
     means = np.arange(GRID + 1) / GRID
-    crossed = _run(x[None, :], means, alpha, len(x) if n is None else n)[1]
+    stakes = np.array([cluster_stakes(clusters, m, largest=largest) for m in means])
+    crossed = _run(stakes, means, alpha, len(clusters))[1]
     return float(means[max(int(np.argmin(crossed > 0)) - 1, 0)])
 
 

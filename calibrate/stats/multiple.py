@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Decisions",
     "Graph",
+    "attempt_share",
     "benjamini_hochberg",
     "fallback_graph",
     "fixed_sequence",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 FIRST_SHARE = 0.9  # of the error, for the first hypothesis of `fallback_graph`
+FIRST_ATTEMPT = 0.9  # of the error, for the first attempt at one hypothesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,25 @@ def graphical(p_values: Sequence[float], graph: Graph, *, alpha: float) -> Decis
         left.remove(j)
         weights, flows = _without(j, left, weights, flows)
     return _decisions(p, np.arange(len(p)), adjusted, alpha)
+
+
+def attempt_share(attempt: int) -> float:
+    """Return the share of the error for the attempt of this number, 1 for the first.
+
+    The first has nine tenths; the k-th after it has a tenth / 2^k. Guarantee: P(a true hypothesis
+    is ever rejected) <= alpha over all attempts, however many and whatever evidence they share,
+    since the shares sum to 1 (union bound); an attempt after a rejection may repeat its share.
+    It assumes that nobody chose the next attempt's cases or order by looking at their outcomes.
+
+    With alpha for the first and alpha / 2^k for the k-th after it, five changes of the order of
+    300 cases, or five additions to 150, certify a model at the floor in 7.5 % of 20,000 runs at
+    alpha = 5 %; with alpha / 2, alpha / 4 and so on in 4.0 %, but the first attempt, where most
+    end, then certifies a model at .95 (floor .90, 300 cases, alpha / 3) in 66 % instead of 75 %.
+    With the shares here it is 74 %.
+    """
+    if attempt < 1:
+        raise ValueError(f"attempts are numbered from 1, got {attempt}")
+    return FIRST_ATTEMPT if attempt == 1 else (1 - FIRST_ATTEMPT) / 2 ** (attempt - 1)
 
 
 def fallback_graph(k: int, *, first_share: float = FIRST_SHARE) -> Graph:

@@ -103,6 +103,11 @@ class Plan:
     reject: tuple[int, ...]
     futile: tuple[int, ...]
 
+    @property
+    def can_accept(self) -> bool:
+        """Whether a sample without a failure would be accepted."""
+        return self.accept[self.n] >= 0
+
     def settle(self, passed: Sequence[bool] | NDArray[np.bool_]) -> Crossing | None:
         """Return the first crossing within this prefix of the sample, or None while it is open.
 

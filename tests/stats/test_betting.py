@@ -16,7 +16,7 @@ from calibrate.stats.betting import (
     bet_clusters,
     bet_many,
     bet_paired,
-    lower_bound,
+    mean_bounds,
 )
 
 scores = st.lists(st.floats(0, 1), max_size=30)
@@ -118,7 +118,7 @@ def test_a_mean_of_one_is_never_crossed_and_any_score_is_above_zero() -> None:
 def test_nothing_seen_is_nothing_proved() -> None:
     found = bet([], 0.9, alpha=0.05)
     assert (found.wealth, found.crossed_at, math.isnan(found.estimate)) == ((), None, True)
-    assert lower_bound([], alpha=0.05) == 0.0
+    assert mean_bounds([], alpha=0.05).low == 0.0
     assert bet_clusters([], 0.9, alpha=0.05).crossed_at is None
     assert bet_paired([], alpha=0.05).crossed_at is None
 
@@ -174,14 +174,35 @@ def test_a_cluster_that_is_the_whole_sample_proves_nothing() -> None:
     assert bet_clusters([[1.0] * 300], 0.9, alpha=0.05).crossed_at is None
 
 
+def alone(scores: list[float]) -> list[list[float]]:
+    return [[score] for score in scores]
+
+
 def test_the_lower_bound_is_the_last_mean_that_is_rejected() -> None:
     x = [1.0] * 95 + [0.0] + [1.0] * 99 + [0.0] * 5
-    bound = lower_bound(x, alpha=0.05)
+    bound = mean_bounds(alone(x), alpha=0.05).low
     assert bet(x, bound, alpha=0.05).crossed_at is not None
     assert bet(x, bound + 0.002, alpha=0.05).crossed_at is None
     assert 0.88 < bound < 194 / 200
-    assert lower_bound(x, alpha=0.01) < bound
-    assert lower_bound([0.0] * 50, alpha=0.05) == 0.0
+    assert mean_bounds(alone(x), alpha=0.01).low < bound
+    assert mean_bounds(alone([0.0] * 50), alpha=0.05).low == 0.0
+
+
+def test_the_upper_bound_is_the_lower_one_of_the_opposite_scores() -> None:
+    x = [1.0, 0.0, 0.25, 1.0, 0.0, 0.0] * 20
+    found = mean_bounds(alone(x), alpha=0.05)
+    opposite = mean_bounds(alone([1 - score for score in x]), alpha=0.05)
+    assert (found.low, found.high) == pytest.approx((1 - opposite.high, 1 - opposite.low))
+    assert found.low < found.estimate == 0.375 < found.high
+
+
+def test_clusters_widen_the_bounds() -> None:
+    x = ([1.0] * 4 + [0.0]) * 40
+    apart = mean_bounds(alone(x), alpha=0.05)
+    together = mean_bounds([x[i : i + 5] for i in range(0, 200, 5)], alpha=0.05)
+    alike = mean_bounds([[score] * 5 for score in x[:40]], alpha=0.05)
+    assert together.estimate == alike.estimate == apart.estimate == 0.8
+    assert alike.low < apart.low
 
 
 @pytest.mark.parametrize("bad", [[1.2], [-0.1], [math.nan]])
