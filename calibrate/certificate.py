@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from calibrate.candidates import Candidate
 from calibrate.decide import Calibration
 from calibrate.drift import input_digests, serving_limits
 from calibrate.gate import RULE, Reason, Verdict
+from calibrate.ledger import attempts_after
 from calibrate.policy import (
     Evidence,
     Inputs,
@@ -58,7 +59,10 @@ def saving(cost: Cost, baseline: Cost) -> float | None:
 
 def with_entry(policy: Policy, calibration: Calibration, project: Project) -> Policy:
     """Return the policy with one workflow's entry replaced, and no model that nothing uses."""
-    workflows = {**policy.workflows, calibration.task.name: policy_entry(calibration, project)}
+    entry = replace(
+        policy_entry(calibration, project), attempts=attempts_after(calibration, project, policy)
+    )
+    workflows = {**policy.workflows, calibration.task.name: entry}
     models = {**policy.models, **policy_models(calibration, project)}
     used = {
         alias
@@ -111,9 +115,11 @@ def _evidence(calibration: Calibration, inputs: Inputs) -> Evidence:
     return Evidence(
         bar=_plain_bar(task.workflow.bar.model_dump(exclude_defaults=True)),
         rule=RULE,
+        test=verdict.test,
         floor=task.workflow.bar.floor,
         candidates=len(task.field.candidates),
         alpha_spent=rounded(verdict.alpha),
+        attempt=verdict.attempt,
         cases_used=verdict.cases_used,
         cases=verdict.cases,
         passed=verdict.passed,
@@ -133,6 +139,8 @@ def _evidence(calibration: Calibration, inputs: Inputs) -> Evidence:
             for other in calibration.verdicts
             if other is not verdict and other.reason is not Reason.NOT_ASKED
         ),
+        family=calibration.family,
+        of_baseline=_maybe(verdict.of_baseline),
         cases_to_settle=verdict.cases_to_settle,
     )
 
@@ -162,9 +170,9 @@ def _signature(calibration: Calibration, inputs: Inputs) -> str:
     parts = {
         "model": verdict.model,
         "n": verdict.cases_used,
-        "bar": f"pass_rate>={bar.floor:g}",
-        "alpha": f"{bar.alpha:g}/{len(calibration.verdicts)}",
-        "test": f"exact-alpha-spending-{RULE}",
+        "bar": f"{bar.measure}>={bar.floor:g}",
+        "alpha": f"{rounded(verdict.alpha):g}",
+        "test": f"{verdict.test}-{RULE}",
         "graders": _short(inputs.graders),
         "data": _short(inputs.dataset),
         "prompt": _short(inputs.prompt),

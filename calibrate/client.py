@@ -274,7 +274,7 @@ def most_usd(request: Request, price: Price, timeout_s: float) -> Decimal:
 
     No tokeniser makes more tokens than the text has bytes, plus a few for each message.
     """
-    texts = [request.input] if request.input is not None else [m.content for m in request.messages]
+    texts = request.texts
     most_input = sum(len(text.encode()) for text in texts) + 16 * (len(texts) + 1)
     schema = request.parameters.get("output_schema")
     most_input += len(str(schema)) if schema is not None else 0

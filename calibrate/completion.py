@@ -63,6 +63,11 @@ class Request:
         """The digest that names this request in the cache and the recordings."""
         return hashlib.sha256(canonical_bytes(self.to_json())).hexdigest()
 
+    @property
+    def texts(self) -> list[str]:
+        """What is billed as input: each message's text, or the text to embed."""
+        return [m.content for m in self.messages] if self.input is None else [self.input]
+
     def to_json(self) -> dict[str, Any]:
         asked: dict[str, Any] = (
             {"input": self.input}

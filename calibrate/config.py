@@ -5,7 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 
 from calibrate.fingerprint import json_problem
@@ -166,25 +174,43 @@ PromptItem = Annotated[
 
 
 class Bar(Record):
-    """The least that is acceptable."""
+    """The least that is acceptable: a pass rate, or a mean score."""
 
-    pass_rate: Rate
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["pass_rate"]}, {"required": ["mean_score"]}]}
+    )
+
+    pass_rate: Rate | None = None
+    mean_score: Rate | None = None
     tolerance: float = Field(0.0, ge=0, lt=1)
+    of_baseline: Rate | None = None
     confidence: float = Field(0.95, gt=0.5, lt=1)
     critical: Literal["must_pass"] | None = None
     slices: dict[str, Rate] = Field(default_factory=dict)
     latency_p95_s: Seconds | None = None
 
     @model_validator(mode="after")
-    def _floor_is_positive(self) -> Bar:
-        if self.tolerance >= self.pass_rate:
-            raise ValueError("`tolerance` must be smaller than `pass_rate`")
+    def _one_positive_floor(self) -> Bar:
+        if (self.pass_rate is None) == (self.mean_score is None):
+            raise ValueError("give either `pass_rate` or `mean_score`")
+        if self.tolerance >= self.least:
+            raise ValueError(f"`tolerance` must be smaller than `{self.measure}`")
         return self
+
+    @property
+    def measure(self) -> Literal["pass_rate", "mean_score"]:
+        """What the bar is about: the share of cases that pass, or their mean score."""
+        return "mean_score" if self.pass_rate is None else "pass_rate"
+
+    @property
+    def least(self) -> float:
+        """The bar itself, before any tolerance."""
+        return self.pass_rate or self.mean_score or 0.0
 
     @property
     def floor(self) -> float:
         """What is tested: a route at or below this must not be certified."""
-        return round(self.pass_rate - self.tolerance, 12)
+        return round(self.least - self.tolerance, 12)
 
     @property
     def alpha(self) -> float:
@@ -227,8 +253,10 @@ class Workflow(Record):
     labels: list[str] | None = Field(None, min_length=2)
     examples: ProjectPath | None = None
     graders: list[GraderSpec] = Field(min_length=1)
+    score: Literal["worst", "mean"] = "worst"  # of several graders, which counts
     bar: Bar
     tiers: list[str] | None = Field(None, min_length=1)
+    repeats: int = Field(1, ge=1, le=100)
     seed: int = 0
     traffic: Traffic | None = None
     limits: Limits = Limits()

@@ -17,7 +17,14 @@ from calibrate.document import load_document, read_text
 from calibrate.errors import DatasetError, did_you_mean
 from calibrate.fingerprint import canonical_bytes, json_problem, seeded_order_key
 
-__all__ = ["Case", "Example", "load_cases", "load_examples", "seeded_order"]
+__all__ = [
+    "Case",
+    "Example",
+    "clusters_of",
+    "load_cases",
+    "load_examples",
+    "seeded_order",
+]
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_FILE_BYTES = 1024 * 1024 * 1024
@@ -106,8 +113,29 @@ def load_examples(path: Path, place: str, cases: Iterable[Case]) -> tuple[Exampl
 
 
 def seeded_order(cases: Iterable[Case], seed: int) -> tuple[Case, ...]:
-    """Return the cases in the order in which every model is asked; fixed by seed and ids alone."""
-    return tuple(sorted(cases, key=lambda case: (seeded_order_key(seed, case.id), case.id)))
+    """Return the cases in the order in which every model is asked; fixed by seed and ids alone.
+
+    Cases of one group stand together: they are evidence only as a whole.
+    """
+
+    def place(case: Case) -> tuple[Any, ...]:
+        own = (seeded_order_key(seed, case.id), case.id)
+        if case.group is None:
+            return own
+        return (seeded_order_key(seed, f"group {case.group}"), case.group, *own)
+
+    return tuple(sorted(cases, key=place))
+
+
+def clusters_of(cases: Sequence[Case]) -> tuple[tuple[int, ...], ...]:
+    """Return the places of the cases that depend on each other, in the order of their last one.
+
+    A case without a group is a cluster by itself.
+    """
+    members: dict[object, list[int]] = {}
+    for place, case in enumerate(cases):
+        members.setdefault(place if case.group is None else case.group, []).append(place)
+    return tuple(sorted(map(tuple, members.values()), key=lambda places: places[-1]))
 
 
 def _case_problems(value: dict[str, Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from calibrate.candidates import Candidate, Field
 from calibrate.gate import Outcome, Reason, Verdict
@@ -41,6 +42,7 @@ class Calibration:
     trials: Mapping[str, tuple[AnyTrial, ...]]  # by model, in the seeded order
     verdicts: tuple[Verdict, ...]  # in the candidates' order
     decision: Decision
+    family: Literal["holm", "bh"] | None = None  # that it was decided in, with other workflows
 
 
 def choose_route(field: Field, verdicts: Sequence[Verdict]) -> Decision:

@@ -29,7 +29,7 @@ _TEXTS = {
     "graders": "a grader, its options or its version changed",
     "models": "a candidate model, its endpoint or parameters, or the tiers changed",
     "prices": "a price changed",
-    "bar": "the bar, the confidence or the seed changed",
+    "bar": "the bar, the confidence, the repeats or the seed changed",
     "procedure": "this calibrate decides by another procedure",
 }
 
@@ -50,7 +50,7 @@ def input_digests(task: Task, project: Project) -> Inputs:
             }
         ),
         dataset=digest([case.to_json() for case in sorted(task.cases, key=lambda c: c.id)]),
-        graders=digest([grader.fingerprint() for grader in task.graders]),
+        graders=digest(_graders(task)),
         models=digest(
             {
                 "baseline": task.field.baseline.alias,
@@ -70,9 +70,19 @@ def input_digests(task: Task, project: Project) -> Inputs:
             }
         ),
         prices=digest({c.alias: c.price.to_json() for c in candidates}),
-        bar=digest({"bar": workflow.bar.model_dump(), "seed": workflow.seed}),
+        bar=digest(
+            {
+                "bar": workflow.bar.model_dump(),
+                "seed": workflow.seed,
+                "repeats": workflow.repeats,
+            }
+        ),
         procedure=PROCEDURE,
     )
+
+
+def _graders(task: Task) -> list[object]:
+    return [task.workflow.score, *(grader.fingerprint() for grader in task.graders)]
 
 
 def serving_limits(task: Task) -> ServingLimits:

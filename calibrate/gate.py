@@ -10,32 +10,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import ceil
+from statistics import fmean
 from typing import Literal
 
-from calibrate.config import Bar
-from calibrate.dataset import Case
+from calibrate.criteria import Criterion, GatePlan, Part, as_pair
 from calibrate.frames import latency_quantile, mean_cost_usd, trial_table
+from calibrate.stats.betting import mean_bounds
+from calibrate.stats.betting_plan import BettingPlan
 from calibrate.stats.exact import clopper_pearson, sample_size_for_rate, upper_tail
-from calibrate.stats.plan import Crossing, Kind, Plan, plan_for
+from calibrate.stats.plan import Kind
 from calibrate.trial import AnyTrial, FailedTrial, passes
 
 __all__ = [
     "OUTAGE_SHARE",
     "PROCEDURE",
     "RULE",
-    "GatePlan",
     "Outcome",
     "Reason",
-    "SlicePlan",
     "SliceVerdict",
     "Verdict",
-    "design_rate",
     "judge",
+    "next_look",
     "not_asked",
-    "plan_gate",
 ]
 
-PROCEDURE = "2"  # enters every policy: raise it when the same evidence could decide otherwise
+PROCEDURE = "3"  # enters every policy: raise it when the same evidence could decide otherwise
 RULE: Literal["sequential", "full"] = "sequential"
 OUTAGE_SHARE = 0.05  # above this share of failed calls an outage is seen, not a quality
 LATENCY_QUANTILE = 0.95
@@ -53,42 +53,14 @@ class Reason(StrEnum):
     QUALITY = "quality"
     CRITICAL = "critical"
     SLICE = "slice"
+    BASELINE = "baseline"
     LATENCY = "latency"
     FUTILITY = "futility"  # it would hardly ever be certified
     EXHAUSTED = "exhausted"  # the cases ran out before the evidence sufficed
     OUTAGE = "outage"
+    FAMILY = "family"  # certified by itself, but not among so many workflows
     NOT_ASKED = "not_asked"
     OPEN = "open"  # nothing is crossed yet
-
-
-@dataclass(frozen=True, slots=True)
-class SlicePlan:
-    """One value of one tag with its own floor and its own lines."""
-
-    tag: str
-    value: str
-    lines: Plan
-
-
-@dataclass(frozen=True, slots=True)
-class GatePlan:
-    """What a candidate is held against; every part is known before it is asked."""
-
-    bar: Bar
-    alpha: float  # this candidate's share of the error
-    cases: int
-    lines: Plan
-    slices: tuple[SlicePlan, ...]
-
-    @property
-    def can_certify(self) -> bool:
-        """Whether a faultless model would be certified on these cases."""
-        return _can_accept(self.lines) and not self.slices_too_small
-
-    @property
-    def slices_too_small(self) -> tuple[SlicePlan, ...]:
-        """The slices that no model could be certified on."""
-        return tuple(part for part in self.slices if not _can_accept(part.lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +81,7 @@ class Verdict:
 
     The figures are those of the first `cases_used` cases, where the verdict fell, or of the
     critical cases, where it fell there. The bounds are one-sided at `alpha` each and descriptive:
-    they are not adjusted for stopping.
+    Clopper-Pearson's are not adjusted for stopping (those of bets hold at any time).
     """
 
     model: str
@@ -119,7 +91,9 @@ class Verdict:
     alpha: float
     cases_used: int
     cases: int
-    passed: int = 0
+    attempt: int = 1
+    test: Literal["exact", "betting"] = "exact"
+    passed: int = 0  # cases, at every repeat
     failed_calls: int = 0
     estimate: float | None = None
     lower_bound: float | None = None
@@ -128,28 +102,12 @@ class Verdict:
     cost_usd_per_request: float | None = None
     critical_missed: tuple[str, ...] = ()
     slices: tuple[SliceVerdict, ...] = ()
+    of_baseline: float | None = None  # the share of the baseline's quality on the same cases
     cases_to_settle: int | None = None  # how many in all would certify at the observed rate
 
     @property
     def is_settled(self) -> bool:
         return self.reason is not Reason.OPEN
-
-
-def design_rate(bar: Bar) -> float:
-    """Return the rate of a model that the plan is meant to certify."""
-    return bar.pass_rate if bar.tolerance > 0 else bar.floor + (1 - bar.floor) / 2
-
-
-def plan_gate(bar: Bar, candidates: int, cases: Sequence[Case]) -> GatePlan:
-    """Return the plan of each of `candidates` models: alpha is shared out equally (union bound)."""
-    alpha = bar.alpha / candidates
-    return GatePlan(
-        bar=bar,
-        alpha=alpha,
-        cases=len(cases),
-        lines=plan_for(len(cases), bar.floor, design_rate(bar), alpha=alpha),
-        slices=tuple(_slice_plans(bar, cases, alpha)),
-    )
 
 
 def judge(
@@ -158,87 +116,109 @@ def judge(
     tier: str,
     trials: Sequence[AnyTrial],
     critical: Sequence[AnyTrial] = (),
+    baseline: Sequence[AnyTrial] = (),
 ) -> Verdict:
     """Return the verdict on a candidate from the completed prefix of the seeded order.
 
-    `critical` are the critical cases, which are asked before the others. Guarantee: a candidate
-    whose true pass rate is at or below the floor is certified with probability at most
-    `plan.alpha`, for independent cases, however often this is asked. The other bars can only take
-    a certification away, so they cost no error (intersection-union).
+    All trials stand in the seeded order, the repeats of a case together. `critical` are those of
+    the critical cases, which are asked before the others; `baseline` those of the baseline, where
+    the bar compares with it. Guarantee: a candidate whose true quality is at or below the floor
+    is certified with probability at most `plan.alpha`, for independent cases (or groups of
+    cases), however often this is asked. The other bars can only take a certification away, so
+    they cost no error (intersection-union; Berger, Technometrics 24 (1982), 295-300).
     """
     missed = [trial for trial in critical if plan.bar.critical and not passes(trial)]
     if any(not isinstance(trial, FailedTrial) for trial in missed):
         return _at_the_critical_cases(plan, model, tier, Reason.CRITICAL, critical, missed)
     if missed:
         return _at_the_critical_cases(plan, model, tier, Reason.OUTAGE, critical, missed)
-    used, outcome, reason = _first_crossing(plan, trials)
+    scores, pairs = _case_scores(plan, trials), _pairs(plan, trials, baseline)
+    used, outcome, reason = _first_crossing(plan, scores, pairs)
     if reason is Reason.OPEN:  # asked after every batch: the figures can wait for the verdict
-        return Verdict(model, tier, outcome, reason, plan.alpha, used, plan.cases)
-    seen = trials[:used]
-    failed_calls = sum(isinstance(trial, FailedTrial) for trial in seen)
-    if failed_calls > OUTAGE_SHARE * len(seen):
+        return Verdict(model, tier, outcome, reason, plan.alpha, used, plan.cases, plan.attempt)
+    seen, rival = trials[: used * plan.repeats], baseline[: used * plan.repeats]
+    if _has_outage(seen) or _has_outage(rival):
         outcome, reason = Outcome.UNDECIDED, Reason.OUTAGE
     elif outcome is Outcome.CERTIFIED and _misses_latency(plan, seen):
         outcome, reason = Outcome.FAILED, Reason.LATENCY
-    return _verdict(plan, model, tier, outcome, reason, seen, missed)
+    verdict = _verdict(plan, model, tier, outcome, reason, seen, missed)
+    if not rival:
+        return verdict
+    kept = fmean(scores[:used]) / (fmean(_case_scores(plan, rival)) or 1.0)
+    return replace(verdict, of_baseline=kept)
+
+
+def next_look(plan: GatePlan, trials: Sequence[AnyTrial], baseline: Sequence[AnyTrial] = ()) -> int:
+    """Return the number of cases at which a verdict could fall at the earliest."""
+    scores, pairs = _case_scores(plan, trials), _pairs(plan, trials, baseline)
+    return min(c.earliest_crossing(_values(c, scores, pairs)) for c in plan.criteria)
 
 
 def not_asked(plan: GatePlan, model: str, tier: str) -> Verdict:
     """Return the verdict on a candidate that was never needed."""
-    return Verdict(model, tier, Outcome.UNDECIDED, Reason.NOT_ASKED, plan.alpha, 0, plan.cases)
+    return Verdict(
+        model, tier, Outcome.UNDECIDED, Reason.NOT_ASKED, plan.alpha, 0, plan.cases, plan.attempt
+    )
 
 
-def _can_accept(lines: Plan) -> bool:
-    return lines.accept[lines.n] >= 0
+def _case_scores(plan: GatePlan, trials: Sequence[AnyTrial]) -> list[float]:
+    """Return one score a case: the mean of its repeats, by what the bar is about."""
+    is_rate = plan.bar.measure == "pass_rate"
+    each = [float(passes(trial)) if is_rate else trial.score for trial in trials]
+    r = plan.repeats
+    return each if r == 1 else [fmean(each[i : i + r]) for i in range(0, len(each) - r + 1, r)]
 
 
-def _slice_plans(bar: Bar, cases: Sequence[Case], alpha: float) -> Iterator[SlicePlan]:
-    for tag, floor in bar.slices.items():
-        for value in sorted({case.tags[tag] for case in cases if tag in case.tags}):
-            size = sum(case.tags.get(tag) == value for case in cases)
-            rate = floor + (1 - floor) / 2
-            yield SlicePlan(tag, value, plan_for(size, floor, rate, alpha=alpha))
+def _pairs(plan: GatePlan, trials: Sequence[AnyTrial], baseline: Sequence[AnyTrial]) -> list[float]:
+    """Return the differences from the baseline on the prefix that both have answered.
+
+    A call to the baseline that failed counts as a pass: no candidate may gain by it.
+    """
+    share = plan.bar.of_baseline
+    if share is None:
+        return []
+    rival = _case_scores(plan, baseline)
+    for place, trial in enumerate(baseline):
+        if isinstance(trial, FailedTrial) and place // plan.repeats < len(rival):
+            rival[place // plan.repeats] = 1.0
+    pairs = zip(_case_scores(plan, trials), rival, strict=False)
+    return [as_pair(share, score, other) for score, other in pairs]
 
 
-def _first_crossing(plan: GatePlan, trials: Sequence[AnyTrial]) -> tuple[int, Outcome, Reason]:
+def _values(criterion: Criterion, scores: list[float], pairs: list[float]) -> list[float]:
+    return pairs if criterion.part is Part.BASELINE else scores
+
+
+def _first_crossing(
+    plan: GatePlan, scores: list[float], pairs: list[float]
+) -> tuple[int, Outcome, Reason]:
     """Return where the verdict fell, and which: the first line against, or the last one for."""
-    passed = [passes(trial) for trial in trials]
-    crossings = [(plan.lines, list(range(1, len(trials) + 1)), False)]
-    for part in plan.slices:
-        places = [i for i, t in enumerate(trials, 1) if t.case.tags.get(part.tag) == part.value]
-        crossings.append((part.lines, places, True))
     accepted: list[int] = []
     against: list[tuple[int, Outcome, Reason]] = []
-    for lines, places, is_slice in crossings:
-        crossing = _crossing(lines, [passed[place - 1] for place in places])
+    for criterion in plan.criteria:
+        crossing = criterion.crossing(_values(criterion, scores, pairs))
         if crossing is None:
             continue
-        at = places[crossing.index - 1]
         if crossing.kind is Kind.ACCEPTED:
-            accepted.append(at)
+            accepted.append(crossing.index)
         else:
-            against.append((at, *_against(crossing.kind, is_slice)))
+            against.append((crossing.index, *_against(crossing.kind, criterion.part)))
     if against:
         return min(against)
-    if len(accepted) == len(crossings):
+    if len(accepted) == len(plan.criteria):
         return max(accepted), Outcome.CERTIFIED, Reason.QUALITY
-    return len(trials), Outcome.UNDECIDED, Reason.OPEN
+    return len(scores), Outcome.UNDECIDED, Reason.OPEN
 
 
-def _crossing(lines: Plan, passed: Sequence[bool]) -> Crossing | None:
-    """Return the first crossing; one that ran out of cases ends `OPEN` at its last one."""
-    crossing = lines.settle(passed)
-    if crossing is None and len(passed) >= lines.n:
-        return Crossing(Kind.OPEN, lines.n)
-    return crossing
+def _against(kind: Kind, part: Part) -> tuple[Outcome, Reason]:
+    outcome = Outcome.FAILED if kind is Kind.REJECTED else Outcome.UNDECIDED
+    if part is not Part.QUALITY or kind is Kind.REJECTED:
+        return outcome, Reason(part.value)
+    return outcome, Reason.FUTILITY if kind is Kind.FUTILE else Reason.EXHAUSTED
 
 
-def _against(kind: Kind, is_slice: bool) -> tuple[Outcome, Reason]:
-    if kind is Kind.REJECTED:
-        return Outcome.FAILED, Reason.SLICE if is_slice else Reason.QUALITY
-    if is_slice:
-        return Outcome.UNDECIDED, Reason.SLICE
-    return Outcome.UNDECIDED, Reason.FUTILITY if kind is Kind.FUTILE else Reason.EXHAUSTED
+def _has_outage(trials: Sequence[AnyTrial]) -> bool:
+    return sum(isinstance(trial, FailedTrial) for trial in trials) > OUTAGE_SHARE * len(trials)
 
 
 def _misses_latency(plan: GatePlan, trials: Sequence[AnyTrial]) -> bool:
@@ -259,33 +239,59 @@ def _verdict(
     seen: Sequence[AnyTrial],
     missed: Sequence[AnyTrial],
 ) -> Verdict:
-    passed = sum(passes(trial) for trial in seen)
-    bounds = clopper_pearson(passed, len(seen), alpha=plan.alpha)
+    scores = _case_scores(plan, seen)
     table = trial_table(seen)
-    more = reason in (Reason.EXHAUSTED, Reason.FUTILITY)
+    estimate, low, high = _bounds(plan, scores)
     return Verdict(
         model=model,
         tier=tier,
         outcome=outcome,
         reason=reason,
         alpha=plan.alpha,
-        cases_used=len(seen),
+        cases_used=len(scores),
         cases=plan.cases,
-        passed=passed,
+        attempt=plan.attempt,
+        test=plan.test,
+        passed=_whole_passes(plan, seen),
         failed_calls=sum(isinstance(trial, FailedTrial) for trial in seen),
-        estimate=bounds.estimate,
-        lower_bound=bounds.low,
-        upper_bound=bounds.high,
+        estimate=estimate,
+        lower_bound=low,
+        upper_bound=high,
         latency_p95_s=latency_quantile(table, LATENCY_QUANTILE),
         cost_usd_per_request=mean_cost_usd(table),
-        critical_missed=tuple(trial.case.id for trial in missed),
-        slices=tuple(_slice_verdicts(plan, seen)),
+        critical_missed=tuple(dict.fromkeys(trial.case.id for trial in missed)),
+        slices=tuple(_slice_verdicts(plan, scores)),
         cases_to_settle=(
-            sample_size_for_rate(bounds.estimate, plan.bar.floor, alpha=plan.alpha)
-            if more
+            _cases_to_settle(plan, scores, estimate)
+            if reason in (Reason.EXHAUSTED, Reason.FUTILITY)
             else None
         ),
     )
+
+
+def _whole_passes(plan: GatePlan, trials: Sequence[AnyTrial]) -> int:
+    """Return the number of cases that pass at every repeat."""
+    r, each = plan.repeats, [passes(trial) for trial in trials]
+    return sum(all(each[i : i + r]) for i in range(0, len(each), r))
+
+
+def _bounds(plan: GatePlan, scores: list[float]) -> tuple[float, float, float]:
+    """Return the estimate with its bounds, by the kind of evidence."""
+    quality = plan.criteria[0]
+    if isinstance(quality.lines, BettingPlan):
+        largest = max(quality.lines.sizes)
+        found = mean_bounds(quality.evidence(scores), alpha=plan.alpha, largest=largest)
+        return fmean(scores), found.low, found.high
+    exact = clopper_pearson(round(sum(scores)), len(scores), alpha=plan.alpha)
+    return exact.estimate, exact.low, exact.high
+
+
+def _cases_to_settle(plan: GatePlan, scores: list[float], estimate: float) -> int | None:
+    """Return how many cases in all would certify at the observed rate, in another attempt."""
+    quality = plan.criteria[0]
+    if isinstance(quality.lines, BettingPlan):
+        return quality.lines.size_to_accept(quality.evidence(scores), alpha=plan.next_alpha)
+    return sample_size_for_rate(estimate, plan.bar.floor, alpha=plan.next_alpha)
 
 
 def _at_the_critical_cases(
@@ -300,23 +306,38 @@ def _at_the_critical_cases(
 
     Critical cases are chosen by hand: they say nothing of the pass rate, so none is given.
     """
-    outcome = Outcome.FAILED if reason is Reason.CRITICAL else Outcome.UNDECIDED
-    return replace(
-        _verdict(plan, model, tier, outcome, reason, critical, missed),
-        estimate=None,
-        lower_bound=None,
-        upper_bound=None,
+    table = trial_table(critical)
+    return Verdict(
+        model=model,
+        tier=tier,
+        outcome=Outcome.FAILED if reason is Reason.CRITICAL else Outcome.UNDECIDED,
+        reason=reason,
+        alpha=plan.alpha,
+        cases_used=ceil(len(critical) / plan.repeats),
+        cases=plan.cases,
+        attempt=plan.attempt,
+        test=plan.test,
+        passed=_whole_passes(plan, critical),
+        failed_calls=sum(isinstance(trial, FailedTrial) for trial in critical),
+        latency_p95_s=latency_quantile(table, LATENCY_QUANTILE),
+        cost_usd_per_request=mean_cost_usd(table),
+        critical_missed=tuple(dict.fromkeys(trial.case.id for trial in missed)),
     )
 
 
-def _slice_verdicts(plan: GatePlan, seen: Sequence[AnyTrial]) -> Iterator[SliceVerdict]:
-    for part in plan.slices:
-        passed = [passes(t) for t in seen if t.case.tags.get(part.tag) == part.value]
-        crossing = _crossing(part.lines, passed)
-        outcome = {
-            Kind.ACCEPTED: Outcome.CERTIFIED,
-            Kind.REJECTED: Outcome.FAILED,
-        }.get(Kind.OPEN if crossing is None else crossing.kind, Outcome.UNDECIDED)
+def _slice_verdicts(plan: GatePlan, scores: list[float]) -> Iterator[SliceVerdict]:
+    outcomes = {Kind.ACCEPTED: Outcome.CERTIFIED, Kind.REJECTED: Outcome.FAILED}
+    for criterion in plan.criteria:
+        if criterion.part is not Part.SLICE:
+            continue
+        crossing = criterion.crossing(scores)
+        kind = Kind.OPEN if crossing is None else crossing.kind
+        seen = [score for unit in criterion.evidence(scores) for score in unit]
         yield SliceVerdict(
-            part.tag, part.value, part.lines.floor, sum(passed), len(passed), outcome
+            criterion.tag,
+            criterion.value,
+            criterion.lines.floor,
+            sum(score == 1 for score in seen),
+            len(seen),
+            outcomes.get(kind, Outcome.UNDECIDED),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from calibrate.files import replace_file
 from calibrate.structure import read_structure
 
 __all__ = [
+    "Attempt",
     "Escalation",
     "Evidence",
     "Inputs",
@@ -108,9 +109,11 @@ class Evidence:
 
     bar: dict[str, Any]
     rule: Literal["sequential", "full"]
+    test: Literal["exact", "betting"] = field(default="exact", kw_only=True)
     floor: float
     candidates: int
     alpha_spent: float
+    attempt: int = field(default=1, kw_only=True)
     cases_used: int
     cases: int
     passed: int
@@ -126,6 +129,8 @@ class Evidence:
     latency_p95_s: float | None
     signature: str
     rejected: tuple[Rejected, ...] = ()
+    family: Literal["holm", "bh"] | None = None  # decided with others, at one error for all
+    of_baseline: float | None = None  # the share of its quality, on the same cases
     cases_to_settle: int | None = None
 
 
@@ -143,6 +148,20 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to certify a model: what was claimed, on which evidence, and what came of it.
+
+    Another attempt at the same claim after one that did not certify has less error to spend.
+    """
+
+    model: str
+    number: int
+    verdict: Literal["certified", "failed", "undecided"]
+    claim: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowPolicy:
     """One workflow's route with its evidence."""
 
@@ -155,6 +174,7 @@ class WorkflowPolicy:
     limits: ServingLimits
     evidence: Evidence
     inputs: Inputs
+    attempts: tuple[Attempt, ...] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,17 +314,20 @@ _Dumper.add_representer(str, _text)
 
 
 def _plain(value: Any) -> Any:
-    """Return a record as plain values; what is only a default is left out below the top."""
+    """Return a record as plain values, without those that are None or empty by default."""
     if is_dataclass(value) and not isinstance(value, type):
-        found = {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
-        if isinstance(value, PolicyModel | ServingLimits | Rejected):
-            return {key: item for key, item in found.items() if item is not None and item != {}}
-        return found
+        found = [(item, getattr(value, item.name)) for item in fields(value)]
+        return {item.name: _plain(part) for item, part in found if not _is_left_out(item, part)}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _is_left_out(item: Field[Any], value: Any) -> bool:
+    is_empty = item.default_factory is not MISSING and not value
+    return is_empty or (item.default is None and value is None)
 
 
 def _contradictions(policy: Policy) -> Iterator[tuple[tuple[str | int, ...], str]]:

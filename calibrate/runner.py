@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import Literal
 
 from calibrate.candidates import Candidate
 from calibrate.completion import Completion
@@ -23,25 +24,28 @@ async def run_trials(
     graders: Sequence[NamedGrader],
     cases: Sequence[Case],
     *,
+    repeats: int = 1,
+    score: Literal["worst", "mean"] = "worst",
     concurrency: int,
     on_trial: Callable[[AnyTrial], None],
 ) -> list[AnyTrial]:
-    """Return one trial a case, in the order of the cases.
+    """Return the trials of each case, its repeats together, in the order of the cases.
 
     When something makes going on pointless (an endpoint that is down, a spent budget), nothing
     new is started, what is in flight is waited for and kept, and the first such error is raised.
     """
     done: dict[int, AnyTrial] = {}
     errors: list[CalibrateError] = []
-    queue = iter(enumerate(cases))
+    asked = [(case, repeat) for case in cases for repeat in range(repeats)]
+    queue = iter(enumerate(asked))
 
     async def work() -> None:
-        for index, case in queue:
+        for index, (case, repeat) in queue:
             if errors:
                 return
             try:
-                response = await method.respond(case, 0)
-                trial = _trial(candidate, case, response, graders)
+                response = await method.respond(case, repeat)
+                trial = _trial(candidate, case, repeat, response, graders, score)
             except CalibrateError as error:
                 errors.append(error)
                 return
@@ -49,31 +53,36 @@ async def run_trials(
             on_trial(trial)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(concurrency, len(cases))):
+        for _ in range(min(concurrency, len(asked))):
             group.create_task(work())
     if errors:
         raise errors[0]
-    return [done[index] for index in range(len(cases))]
+    return [done[index] for index in range(len(asked))]
 
 
 def _trial(
-    candidate: Candidate, case: Case, response: Response, graders: Sequence[NamedGrader]
+    candidate: Candidate,
+    case: Case,
+    repeat: int,
+    response: Response,
+    graders: Sequence[NamedGrader],
+    score: Literal["worst", "mean"],
 ) -> AnyTrial:
     answer, reply = response.answer, response.answer.reply
     asked = answer.request.messages if answer.request.input is None else answer.request.input
     if not isinstance(reply, Completion):
         return FailedTrial(
-            case, candidate.alias, 0, asked, reply, Decimal(0), reply.latency_s, answer.source
+            case, candidate.alias, repeat, asked, reply, Decimal(0), reply.latency_s, answer.source
         )
     text = response.text or ""
     return Trial(
         case=case,
         model=candidate.alias,
-        repeat=0,
+        repeat=repeat,
         asked=asked,
         answer=text,
         finish=reply.finish,
-        grade=grade_answer(graders, text, case.expected),
+        grade=grade_answer(graders, text, case.expected, score),
         signals=response.signals,
         usage=reply.usage,
         cost_usd=candidate.price.cost(reply.usage, reply.latency_s),

@@ -10,6 +10,7 @@ from calibrate.stats.exact import zero_failure_size
 
 __all__ = [
     "LEAST_CALLS",
+    "demand",
     "headline",
     "money",
     "p95",
@@ -61,6 +62,8 @@ def why(verdict: Verdict, calibration: Calibration) -> str:
     reason = verdict.reason
     if reason is Reason.NOT_ASKED:
         return "not needed: a cheaper model is certified"
+    if reason is Reason.FAMILY:
+        return f"{_share(verdict, bar)}: too little among so many workflows"
     if reason is Reason.OUTAGE:
         return f"{verdict.failed_calls} of {verdict.cases_used} calls failed: no evidence"
     if reason is Reason.CRITICAL:
@@ -68,6 +71,9 @@ def why(verdict: Verdict, calibration: Calibration) -> str:
         return f"failed {count} critical case{'s' if count > 1 else ''}"
     if reason is Reason.LATENCY:
         return f"p95 {seconds(verdict.latency_p95_s)} misses {seconds(bar.latency_p95_s)}"
+    if reason is Reason.BASELINE:
+        kept = f"{percent(verdict.of_baseline)} of the baseline's quality"
+        return f"{_share(verdict, bar)}, {kept}; the bar is {percent(bar.of_baseline)} of it"
     if reason is Reason.SLICE:
         failing = [s for s in verdict.slices if s.outcome is not Outcome.CERTIFIED]
         return "slice " + ", ".join(f"{s.tag}={s.value} {s.passed}/{s.cases}" for s in failing)
@@ -81,8 +87,8 @@ def headline(calibration: Calibration) -> str:
     bar = calibration.task.workflow.bar
     if decision.status is Status.CERTIFIED:
         return (
-            f"{name} goes to {chosen}: certified to pass at least {percent(bar.floor)} of cases "
-            f"with {percent(bar.confidence, 0)} confidence."
+            f"{name} goes to {chosen}: certified to {demand(bar)} with "
+            f"{percent(bar.confidence, 0)} confidence."
         )
     if decision.status is Status.UNMET:
         return f"{name}: no model meets {percent(bar.floor)}; {chosen} comes nearest."
@@ -90,6 +96,13 @@ def headline(calibration: Calibration) -> str:
     if decision.chosen is calibration.task.field.baseline:
         return f"{nothing}; keep the baseline {chosen}."
     return f"{nothing}, and the baseline failed; {chosen} is the strongest that did not."
+
+
+def demand(bar: Bar) -> str:
+    """Return what the bar demands of a model's quality."""
+    if bar.measure == "mean_score":
+        return f"score at least {percent(bar.floor)} on average"
+    return f"pass at least {percent(bar.floor)} of cases"
 
 
 def saving_sentence(calibration: Calibration) -> str:
@@ -117,18 +130,21 @@ def saving_sentence(calibration: Calibration) -> str:
 def _of_quality(verdict: Verdict, bar: Bar) -> str:
     floor = percent(bar.floor)
     if verdict.outcome is Outcome.CERTIFIED:
-        return f"{_share(verdict)}, lower bound {percent(verdict.lower_bound)}, bar {floor}"
+        return f"{_share(verdict, bar)}, lower bound {percent(verdict.lower_bound)}, bar {floor}"
     if verdict.outcome is Outcome.FAILED:
-        return f"{_share(verdict)}, upper bound {percent(verdict.upper_bound)}, bar {floor}"
+        return f"{_share(verdict, bar)}, upper bound {percent(verdict.upper_bound)}, bar {floor}"
     needed = zero_failure_size(bar.floor, alpha=verdict.alpha)
-    if needed is None or verdict.cases < needed:
+    if verdict.test == "exact" and (needed is None or verdict.cases < needed):
         return f"{verdict.cases} cases cannot certify {floor}; at least {needed} are needed"
     if verdict.reason is Reason.FUTILITY:
-        return f"{_share(verdict)}: it would hardly ever be certified"
+        return f"{_share(verdict, bar)}: it would hardly ever be certified"
     return _exhausted(verdict, floor)
 
 
-def _share(verdict: Verdict) -> str:
+def _share(verdict: Verdict, bar: Bar) -> str:
+    if verdict.test == "betting":
+        measure = bar.measure.replace("_", " ")
+        return f"{measure} {percent(verdict.estimate)} over {verdict.cases_used} cases"
     return f"{verdict.passed} of {verdict.cases_used} passed"
 
 

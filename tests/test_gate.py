@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from calibrate.client import Source
 from calibrate.completion import Failure, FailureReason, Usage
 from calibrate.config import Bar
+from calibrate.criteria import plan_gate
 from calibrate.dataset import Case
-from calibrate.gate import Outcome, Reason, Verdict, judge, not_asked, plan_gate
+from calibrate.gate import Outcome, Reason, Verdict, judge, not_asked
 from calibrate.graders.base import Grade
 from calibrate.stats.plan import Kind, settle_many
 from calibrate.trial import AnyTrial, FailedTrial, Trial
@@ -75,31 +77,30 @@ BAR = Bar(pass_rate=0.9)
 
 
 def test_a_faultless_model_is_certified_where_chance_is_spent_and_no_later() -> None:
-    # Of 100 cases; alpha 0.05 is spent as 0.05 sqrt(t/100):
-    # 0.9^35 = 0.0250 against 0.0296 is spent only once 0.9^t is below all of it: t = 36 here,
-    # since the plan of 100 cases spends its error later (its power at 0.95 is short of 0.9).
-    assert of(judged(trials(35, 0), BAR, cases=100)) == (Outcome.UNDECIDED, Reason.OPEN, 35)
-    assert of(judged(trials(36, 0), BAR, cases=100)) == (Outcome.CERTIFIED, Reason.QUALITY, 36)
+    # Of 100 cases; the first attempt has 0.045, and spends 0.045 (t/100)^0.7 up to t, as this is
+    # too few for its power at 0.95: 0.9^36 = 0.0225 is more than 0.0220, 0.9^37 = 0.0203 is not.
+    assert of(judged(trials(36, 0), BAR, cases=100)) == (Outcome.UNDECIDED, Reason.OPEN, 36)
+    assert of(judged(trials(37, 0), BAR, cases=100)) == (Outcome.CERTIFIED, Reason.QUALITY, 37)
 
 
 def test_what_arrives_after_the_crossing_changes_nothing() -> None:
-    early = judged(trials(36, 0), BAR, cases=100)
-    assert judged(trials(36, 64), BAR) == early
+    early = judged(trials(37, 0), BAR, cases=100)
+    assert judged(trials(37, 63), BAR) == early
     assert judged(trials(100, 0), BAR) == early
 
 
 def test_a_model_far_below_the_bar_is_shown_to_be_below_it() -> None:
-    # 0.1^2 = 0.01 is over what may be spent by then, 0.05 sqrt(2/100) = 0.0071; 0.1^3 is not
+    # 0.1^2 = 0.01 is over what may be spent by then, 0.045 (2/100)^0.7 = 0.0029; 0.1^3 is not
     assert of(judged(trials(0, 2), BAR, cases=100)) == (Outcome.UNDECIDED, Reason.OPEN, 2)
     assert of(judged(trials(0, 3), BAR, cases=100)) == (Outcome.FAILED, Reason.QUALITY, 3)
 
 
 def test_a_share_of_alpha_asks_for_more_passes() -> None:
-    assert judged(trials(44, 0), BAR, 3, cases=100).reason is Reason.OPEN
-    assert of(judged(trials(45, 0), BAR, 3, cases=100)) == (
+    assert judged(trials(45, 0), BAR, 3, cases=100).reason is Reason.OPEN
+    assert of(judged(trials(46, 0), BAR, 3, cases=100)) == (
         Outcome.CERTIFIED,
         Reason.QUALITY,
-        45,
+        46,
     )
 
 
@@ -118,23 +119,23 @@ def test_the_observed_rate_alone_certifies_nothing() -> None:
 
 
 def test_a_perfect_score_on_too_few_cases_is_undecided() -> None:
-    # 0.9^28 = 0.0523, 0.9^29 = 0.0471
-    assert judged(trials(28, 0), BAR).outcome is Outcome.UNDECIDED
-    assert judged(trials(29, 0), BAR).outcome is Outcome.CERTIFIED
-    assert not plan_gate(BAR, 1, [t.case for t in trials(28, 0)]).can_certify
-    assert plan_gate(BAR, 1, [t.case for t in trials(29, 0)]).can_certify
+    # 0.9^29 = 0.0471, 0.9^30 = 0.0424
+    assert judged(trials(29, 0), BAR).outcome is Outcome.UNDECIDED
+    assert judged(trials(30, 0), BAR).outcome is Outcome.CERTIFIED
+    assert not plan_gate(BAR, 1, [t.case for t in trials(29, 0)]).can_certify
+    assert plan_gate(BAR, 1, [t.case for t in trials(30, 0)]).can_certify
 
 
 def test_a_tolerance_lowers_the_floor_that_is_tested() -> None:
     bar = Bar(pass_rate=0.9, tolerance=0.05)
-    assert of(judged(trials(25, 0), bar, cases=100)) == (Outcome.CERTIFIED, Reason.QUALITY, 25)
+    assert of(judged(trials(26, 0), bar, cases=100)) == (Outcome.CERTIFIED, Reason.QUALITY, 26)
 
 
 def test_an_undecided_verdict_says_how_many_cases_would_settle_it() -> None:
     verdict = judged([trial(i, i % 16 != 15) for i in range(100)], BAR)
     assert (verdict.passed, verdict.cases_used, verdict.reason) == (60, 64, Reason.FUTILITY)
-    # from here on, 93.75 % of n rounded down rejects 0.9 at 0.05
-    assert verdict.cases_to_settle == 227
+    # from here on, 93.75 % of n rounded down rejects 0.9 at 0.0025, the share of a second attempt
+    assert verdict.cases_to_settle == 517
 
 
 def test_one_missed_critical_case_fails_the_model_before_anything_else_is_asked() -> None:
@@ -148,7 +149,7 @@ def test_one_missed_critical_case_fails_the_model_before_anything_else_is_asked(
 
 def test_a_critical_case_without_an_answer_is_undecided() -> None:
     bar = Bar(pass_rate=0.9, critical="must_pass")
-    verdict = judged(trials(36, 0), bar, cases=100, critical=[failed_call(99, critical=True)])
+    verdict = judged(trials(37, 0), bar, cases=100, critical=[failed_call(99, critical=True)])
     assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, Reason.OUTAGE)
 
 
@@ -204,16 +205,53 @@ def test_a_slice_too_small_to_certify_leaves_the_model_undecided() -> None:
     verdict = judged(found, bar)
     assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, Reason.SLICE)
     plan = plan_gate(bar, 1, [t.case for t in found])
-    assert [(part.value, part.lines.n) for part in plan.slices_too_small] == [("de", 2)]
+    assert [(part.value, part.size) for part in plan.slices_too_small] == [("de", 2)]
 
 
 def test_late_answers_fail_a_model_only_when_chance_cannot_explain_them() -> None:
     bar = Bar(pass_rate=0.9, latency_p95_s=1.0)
-    # The verdict falls at 36: P(Bin(36, 0.05) >= 4) = 0.1058, P(>= 5) = 0.0332
+    # The verdict falls at 37: P(Bin(37, 0.05) >= 4) = 0.112, P(>= 5) = 0.036
     late = [trial(i, True, latency_s=2.0 if i < 4 else 0.5) for i in range(100)]
     assert judged(late, bar).outcome is Outcome.CERTIFIED
     later = [trial(i, True, latency_s=2.0 if i < 5 else 0.5) for i in range(100)]
-    assert of(judged(later, bar)) == (Outcome.FAILED, Reason.LATENCY, 36)
+    assert of(judged(later, bar)) == (Outcome.FAILED, Reason.LATENCY, 37)
+
+
+RELATIVE = Bar(pass_rate=0.5, of_baseline=0.9)
+
+
+def compared(own: Sequence[AnyTrial], baseline: Sequence[AnyTrial]) -> Verdict:
+    plan = plan_gate(RELATIVE, 1, [t.case for t in own])
+    return judge(plan, "small", "cheap", own, baseline=baseline)
+
+
+def test_a_model_as_good_as_the_baseline_keeps_its_share() -> None:
+    verdict = compared(trials(200, 0), trials(200, 0))
+    assert (verdict.outcome, verdict.of_baseline) == (Outcome.CERTIFIED, 1.0)
+
+
+def test_a_share_of_the_baseline_is_judged_on_the_cases_that_both_have_answered() -> None:
+    assert compared(trials(200, 0), trials(3, 0)).reason is Reason.OPEN
+
+
+def test_a_failed_call_to_the_baseline_gains_a_candidate_nothing() -> None:
+    own = [trial(i, i % 40 != 0) for i in range(200)]
+    answered = compared(own, trials(200, 0))
+    failing = compared(own, [failed_call(i) if i % 40 == 0 else trial(i, True) for i in range(200)])
+    assert (failing.outcome, failing.cases_used) == (answered.outcome, answered.cases_used)
+
+
+def test_a_baseline_that_is_down_is_an_outage() -> None:
+    verdict = compared(trials(200, 0), [failed_call(i) for i in range(200)])
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, Reason.OUTAGE)
+
+
+def test_a_case_passes_when_every_repeat_does_and_scores_their_mean() -> None:
+    found = [replace(trial(i // 2, i % 2 == 0), repeat=i % 2) for i in range(120)]
+    plan = plan_gate(Bar(pass_rate=0.3), 1, [t.case for t in found[::2]], repeats=2)
+    verdict = judge(plan, "small", "cheap", found)
+    assert (verdict.outcome, verdict.estimate, verdict.passed) == (Outcome.CERTIFIED, 0.5, 0)
+    assert judge(plan, "small", "cheap", found[:1]).reason is Reason.OPEN
 
 
 def test_a_candidate_that_was_never_needed_has_no_figures() -> None:

@@ -12,8 +12,9 @@ from loopback import Loopback, Received, Response, chat
 
 from calibrate.cache import Recordings
 from calibrate.client import Client
+from calibrate.criteria import plan_gate
 from calibrate.decide import Calibration
-from calibrate.gate import Outcome, Reason, judge, plan_gate
+from calibrate.gate import Outcome, Reason, judge
 from calibrate.pipeline import TaskPlan, calibrate, plan
 from calibrate.pricing import Budget
 from calibrate.project import Project, load_project
@@ -140,7 +141,7 @@ def test_a_plan_asks_nothing_and_names_the_most_that_a_run_can_take(tmp_path: Pa
         run = measured(of, ask_all=True)
     assert found.can_certify
     assert found.gate.lines.n <= CASES
-    assert 0 < found.expected_cases < found.gate.lines.n
+    assert 0 < found.candidates[0].expected_cases < found.gate.lines.n
     for row in found.candidates:
         spent = sum((t.cost_usd for t in run.trials[row.candidate.alias]), Decimal(0))
         assert spent <= row.most_usd * CASES / found.gate.lines.n

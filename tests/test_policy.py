@@ -70,9 +70,11 @@ workflows:
         pass_rate: 0.9
         confidence: 0.95
       rule: full
+      test: exact
       floor: 0.9
       candidates: 2
       alpha_spent: 0.025
+      attempt: 1
       cases_used: 143
       cases: 300
       passed: 139
@@ -93,7 +95,6 @@ workflows:
         reason: quality
         cases_used: 40
         upper_bound: 0.84
-      cases_to_settle: null
     inputs:
       prompt: sha256:0000000000000000000000000000000000000000000000000000000000000000
       dataset: sha256:0000000000000000000000000000000000000000000000000000000000000000

@@ -93,7 +93,7 @@ def kept(folder: Path, server: Loopback) -> list[str]:
         client = Client({}, recordings=Recordings(None), cache=None, budget=Budget(None))
         method = Chat(CANDIDATE, WORKFLOW, Prompt("sort", WORKFLOW), client)
         for case in CASES:
-            (request,) = method.requests(case)
+            (request,) = method.requests(case, 0)
             if cache.get(request, server.base_url) is not None:
                 found.append(case.id)
     return found
@@ -103,7 +103,7 @@ def test_trials_stand_in_the_order_of_the_cases_whoever_answers_first(tmp_path: 
     finished: list[str] = []
 
     def script(received: Received) -> Response:
-        return right(received).after(0.1 if received.asked == "0" else 0)
+        return right(received).after(0.5 if received.asked == "0" else 0)
 
     trials, _ = run(
         tmp_path, script, on_trial=lambda trial: finished.append(trial.case.id), concurrency=4

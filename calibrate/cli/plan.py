@@ -16,11 +16,14 @@ from calibrate.cli.options import (
     case_count,
     chosen_names,
     load_tasks,
+    policy_so_far,
     print_json,
     project_of,
 )
 from calibrate.cli.session import open_client
-from calibrate.pipeline import TaskPlan, plan
+from calibrate.ledger import attempt_numbers
+from calibrate.pipeline import CandidatePlan, Share, TaskPlan, plan
+from calibrate.policy import DEFAULT_PATH
 from calibrate.pricing import Budget
 from calibrate.words import percent
 
@@ -40,10 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def handle(arguments: argparse.Namespace) -> int:
     project = project_of(arguments)
     cases = arguments.cases if isinstance(arguments.cases, int) else None
+    policy = policy_so_far(project.root / DEFAULT_PATH)
     plans = []
     for task in load_tasks(project, chosen_names(project, arguments.workflows)):
         with open_client(project, task.name, Budget(None)) as client:
-            plans.append(plan(task, client, cases=cases))
+            attempts = attempt_numbers(task, project, policy, cases=cases)
+            plans.append(plan(task, client, share=Share(attempts), cases=cases))
     if arguments.json:
         print_json({"workflows": [_as_json(found) for found in plans]})
     else:
@@ -59,7 +64,7 @@ def _print(found: TaskPlan) -> None:
         f"[bold]{escape(found.task.name)}[/]: {found.gate.cases} cases, bar {percent(floor)}"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "tier", "requests", "stored", "likely", "at most"):
+    for title in ("model", "tier", "requests", "stored", "expected", "likely", "at most"):
         table.add_column(title, justify="left" if title in ("model", "tier") else "right")
     for row in found.candidates:
         table.add_row(
@@ -67,6 +72,7 @@ def _print(found: TaskPlan) -> None:
             escape(row.candidate.tier),
             f"{row.requests:,}",
             f"{row.stored:,}",
+            f"{row.expected_cases * row.gate.repeats:.0f}",
             f"${row.likely_usd:.4f}",
             f"${row.most_usd:.4f}",
         )
@@ -74,29 +80,63 @@ def _print(found: TaskPlan) -> None:
     for out in found.task.field.inapplicable:
         print(f"{out.alias} ({out.tier}) is no candidate: {out.why}")
     most = sum(row.most_usd for row in found.candidates)
-    print(f"a run asks cheapest first and stops at a certified model; at most ${most:.4f}")
+    print(
+        f"a run asks cheapest first and stops at a certified model; "
+        f"likely ${found.likely_usd:.4f}, at most ${most:.4f}"
+    )
     print("\n".join(_verdict(found)) + "\n")
 
 
 def _verdict(found: TaskPlan) -> list[str]:
+    return [
+        *_too_small(found),
+        *(_retry(row) for row in found.candidates if row.gate.attempt > 1),
+        *([_power(found)] if found.can_certify else []),
+    ]
+
+
+def _too_small(found: TaskPlan) -> list[str]:
+    """Return why the cases cannot certify the bar; empty where they can."""
     gate, floor = found.gate, percent(found.task.workflow.bar.floor)
     lines = [
-        f"slice {part.tag}={part.value}: {part.lines.n} cases cannot certify "
+        f"slice {part.tag}={part.value}: {part.size} cases cannot certify "
         f"{percent(part.lines.floor)}; add cases, or leave the slice out of the bar"
         for part in gate.slices_too_small
     ]
-    if found.cases_needed is None or gate.cases < found.cases_needed:
+    if gate.lines.can_accept:
+        return lines
+    if gate.test == "betting":
+        groups = len(gate.criteria[0].units)
+        of = f"{gate.cases} cases" + (f" in {groups} groups" if groups < gate.cases else "")
+        lines.append(
+            f"these {of} cannot certify {floor} at alpha {gate.alpha:.4g}, whatever the scores: "
+            "add cases that do not depend on each other"
+        )
+    else:
         lines.append(
             f"these {gate.cases} cases cannot certify {floor} at alpha {gate.alpha:.4g}: "
             f"at least {found.cases_needed} are needed, all of them passed"
         )
-    elif not lines:
-        lines.append(
-            f"a model whose true rate is {percent(found.design_rate)} has a chance of "
-            f"{percent(found.power, 0)} to be certified; it is asked {found.expected_cases:.0f} "
-            f"cases on average, {gate.lines.n} at most"
-        )
     return lines
+
+
+def _retry(row: CandidatePlan) -> str:
+    gate = row.gate
+    return (
+        f"{row.candidate.alias}: attempt {gate.attempt} at this bar, so its share of the error is "
+        f"{gate.alpha:.2g}, and its chance {percent(row.power, 0)}"
+    )
+
+
+def _power(found: TaskPlan) -> str:
+    row, gate = found.candidates[0], found.gate
+    what = "rate" if found.task.workflow.bar.measure == "pass_rate" else "mean score"
+    basis = "" if gate.test == "exact" else " (simulated, with scores of 0 and 1)"
+    return (
+        f"a model whose true {what} is {percent(found.design_rate)} has a chance of "
+        f"{percent(row.power, 0)} to be certified{basis}; it is asked {row.expected_cases:.0f} "
+        f"cases on average, {gate.most_cases} at most"
+    )
 
 
 def _as_json(found: TaskPlan) -> dict[str, Any]:
@@ -105,24 +145,32 @@ def _as_json(found: TaskPlan) -> dict[str, Any]:
         "cases": found.gate.cases,
         "floor": found.task.workflow.bar.floor,
         "alpha_per_candidate": found.gate.alpha,
+        "test": found.gate.test,
         "can_certify": found.can_certify,
-        "cases_needed_at_least": found.cases_needed,
+        "cases_needed_at_least": found.cases_needed if found.gate.test == "exact" else None,
         "slices_too_small": [f"{p.tag}={p.value}" for p in found.gate.slices_too_small],
-        "cases_at_most": found.gate.lines.n,
-        "cases_expected": round(found.expected_cases, 1),
+        "cases_at_most": found.gate.most_cases,
+        "cases_expected": round(found.candidates[0].expected_cases, 1),
         "design_rate": found.design_rate,
-        "power": found.power,
+        "power": found.candidates[0].power,
         "candidates": [
             {
                 "model": row.candidate.alias,
                 "tier": row.candidate.tier,
                 "requests": row.requests,
                 "stored": row.stored,
+                "attempt": row.gate.attempt,
+                "alpha": row.gate.alpha,
+                "power": row.power,
+                "requests_expected": round(row.expected_cases * row.gate.repeats, 1),
+                "input_tokens_at_most": row.input_tokens,
+                "output_tokens_at_most": row.output_tokens,
                 "likely_usd": float(row.likely_usd),
                 "most_usd": float(row.most_usd),
             }
             for row in found.candidates
         ],
+        "likely_usd": float(found.likely_usd),
         "most_usd": float(sum(row.most_usd for row in found.candidates)),
         "inapplicable": [
             {"model": out.alias, "tier": out.tier, "why": out.why}

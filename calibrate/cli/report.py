@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from calibrate.cli.options import (
@@ -18,12 +19,15 @@ from calibrate.cli.options import (
     shown_path,
 )
 from calibrate.cli.session import open_client, require_writable
-from calibrate.decide import Calibration
-from calibrate.pipeline import calibrate
-from calibrate.policy import DEFAULT_PATH
+from calibrate.decide import Calibration, Status
+from calibrate.family import withheld
+from calibrate.ledger import attempt_numbers
+from calibrate.pipeline import Share, calibrate
+from calibrate.policy import DEFAULT_PATH, Policy
 from calibrate.pricing import Budget
 from calibrate.project import Project
 from calibrate.report import write_reports
+from calibrate.stats.multiple import attempt_share
 from calibrate.task import Task
 
 DESCRIPTION = (
@@ -47,9 +51,10 @@ def handle(arguments: argparse.Namespace) -> int:
     folder = arguments.report or project.root / "reports"
     tasks = load_tasks(project, chosen_names(project, arguments.workflows))
     require_writable(folder)
-    calibrations = [asyncio.run(_replayed(task, project, arguments.all_cases)) for task in tasks]
-    path = project.root / DEFAULT_PATH
-    policy = policy_so_far(path)
+    policy = policy_so_far(project.root / DEFAULT_PATH)
+    calibrations = [
+        asyncio.run(_replayed(task, project, policy, arguments.all_cases)) for task in tasks
+    ]
     paths = write_reports(calibrations, project, policy, folder)
     if arguments.json:
         print_json({"reports": [shown_path(path) for path in paths]})
@@ -59,7 +64,17 @@ def handle(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _replayed(task: Task, project: Project, all_cases: bool) -> Calibration:
+async def _replayed(task: Task, project: Project, policy: Policy, all_cases: bool) -> Calibration:
+    """Return the calibration that the policy rests on, or else the one that a run would find."""
+    entry = policy.workflows.get(task.name)
+    share = Share(attempt_numbers(task, project, policy))
+    if entry is not None and entry.evidence.family is not None:
+        spent = entry.evidence.alpha_spent / attempt_share(entry.evidence.attempt)
+        share = replace(share, level=spent * entry.evidence.candidates)
     with open_client(project, task.name, Budget(None), offline=True) as opened:
         async with opened as client:
-            return await calibrate(task, client, ask_all=all_cases)
+            found = await calibrate(task, client, share=share, ask_all=all_cases)
+    if entry is None or entry.evidence.family is None:
+        return found
+    found = replace(found, family=entry.evidence.family)
+    return found if entry.status == Status.CERTIFIED.value else withheld(found)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from calibrate.certificate import with_entry
+from calibrate.cli.measuring import Measured, Spent, measure
 from calibrate.cli.options import (
     add_json,
     add_project,
@@ -26,38 +24,22 @@ from calibrate.cli.options import (
     project_of,
     shown_path,
 )
-from calibrate.cli.progress import Progress
-from calibrate.cli.session import (
-    open_client,
-    recordings_folder,
-    require_writable,
-    save_recordings,
-)
+from calibrate.cli.session import recordings_folder, require_writable
 from calibrate.cli.summary import calibration_json, print_calibration
-from calibrate.client import Client, Source
-from calibrate.decide import Calibration, Status, has_outage
+from calibrate.decide import Calibration, Status
 from calibrate.drift import changes_of
-from calibrate.errors import BudgetError, CalibrateError, ProviderError
-from calibrate.pipeline import calibrate
-from calibrate.policy import DEFAULT_PATH, write_policy
+from calibrate.errors import BudgetError, CalibrateError, UsageError
+from calibrate.family import Family, allowed, expected_wrong, levels, same_route, withheld
+from calibrate.ledger import attempt_numbers
+from calibrate.pipeline import Share
+from calibrate.policy import DEFAULT_PATH, Policy, write_policy
 from calibrate.pricing import Budget
 from calibrate.project import Project
 from calibrate.report import write_reports
 from calibrate.task import Task
-from calibrate.trial import FailedTrial
 
 DESCRIPTION = "Measure a workflow's models, cheapest first; write the policy and the report."
 EXAMPLE = "calibrate run support-simple --max-usd 2"
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a workflow's run asked for."""
-
-    sent: int
-    cached: int
-    recorded: int
-    paid_usd: Decimal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only the first N of the seeded order, without writing the policy; "
         "`all`: every case of every model",
     )
+    parser.add_argument(
+        "--family",
+        choices=["holm", "bh"],
+        help="one error for all workflows of this run: against any wrong route (holm), "
+        "or for the share of wrong ones (bh); default: each has its own",
+    )
     add_json(parser)
 
 
@@ -101,27 +89,15 @@ def handle(arguments: argparse.Namespace) -> int:
     require_writable(policy_path.resolve().parent)
 
     is_whole = not isinstance(arguments.cases, int)
-    done: list[tuple[Calibration, Spent]] = []
-    failed: list[CalibrateError] = []
-    left = arguments.max_usd
-    for task in tasks:
-        caps = [cap for cap in (left, task.workflow.max_usd) if cap is not None]
-        budget = Budget(min(caps, default=None))
-        try:
-            calibration, spent = asyncio.run(_measure(task, project, arguments, budget))
-        except CalibrateError as error:
-            failed.append(error)
-            if isinstance(error, BudgetError):
-                break
-            continue
-        finally:
-            left = None if left is None else left - budget.spent_usd
+    writes_policy = is_whole or arguments.policy is not None
+    measured, failed = _measure_all(tasks, project, arguments, policy)
+    done = _decided(arguments.family, measured)
+    for calibration, _ in done:
         policy = with_entry(policy, calibration, project)
-        if is_whole or arguments.policy:
-            write_policy(policy_path, policy)
-        done.append((calibration, spent))
+    if done and writes_policy:
+        write_policy(policy_path, policy)
     paths = write_reports([c for c, _ in done], project, policy, reports) if done else []
-    written = shown_path(policy_path) if is_whole or arguments.policy else None
+    written = shown_path(policy_path) if writes_policy else None
     if done or not failed:
         _print(arguments, done, [shown_path(path) for path in paths], written)
     for problem in (text for error in failed for text in error.problems):
@@ -129,71 +105,70 @@ def handle(arguments: argparse.Namespace) -> int:
     return _status([c for c, _ in done], failed)
 
 
-async def _measure(
-    task: Task, project: Project, arguments: argparse.Namespace, budget: Budget
-) -> tuple[Calibration, Spent]:
-    with open_client(
-        project,
-        task.name,
-        budget,
-        offline=arguments.offline,
-        read_stored=not arguments.no_cache,
-        retry_failed=arguments.retry_failed,
-    ) as opened:
-        async with opened as client:
-            with (
-                Progress(task.name) as progress,
-                _recording(arguments.record, project, task, client),
-            ):
-                calibration = await calibrate(
-                    task,
-                    client,
-                    cases=arguments.cases if isinstance(arguments.cases, int) else None,
-                    ask_all=arguments.cases == "all",
-                    on_start=progress.start,
-                    on_trial=progress.advance,
-                )
-    if has_outage(calibration.verdicts) and calibration.decision.status is not Status.CERTIFIED:
-        raise ProviderError(
-            f"{task.name}: too many calls failed for a verdict, most of them with "
-            f"{_commonest_failure(calibration)!r}; the policy was left as it is: mend the cause "
-            "and run again with --retry-failed"
+def _measure_all(
+    tasks: Sequence[Task], project: Project, arguments: argparse.Namespace, policy: Policy
+) -> tuple[list[Measured], list[CalibrateError]]:
+    """Measure every workflow; one that cannot be measured does not keep the others from it."""
+    done: list[Measured] = []
+    failed: list[CalibrateError] = []
+    left = arguments.max_usd
+    for task, errors in zip(tasks, _levels(arguments.family, tasks), strict=True):
+        caps = [cap for cap in (left, task.workflow.max_usd) if cap is not None]
+        budget = Budget(min(caps, default=None))
+        cases = arguments.cases if isinstance(arguments.cases, int) else None
+        attempts = attempt_numbers(task, project, policy, cases=cases)
+        shares = [Share(attempts, error) for error in errors]
+        try:
+            done.append(asyncio.run(measure(task, project, arguments, budget, shares)))
+        except CalibrateError as error:
+            failed.append(error)
+            if isinstance(error, BudgetError):
+                break
+        finally:
+            left = None if left is None else left - budget.spent_usd
+    return done, failed
+
+
+def _levels(family: Family | None, tasks: Sequence[Task]) -> Sequence[Sequence[float | None]]:
+    """Return the errors that each workflow is decided at: its own, or the steps of the family."""
+    if family is None or not tasks:
+        return [[None] for _ in tasks]
+    return levels(family, _models(tasks), _family_alpha(tasks))
+
+
+def _decided(
+    family: Family | None, measured: Sequence[Measured]
+) -> list[tuple[Calibration, Spent]]:
+    """Return one calibration a workflow: what its own error allows, or that of the family."""
+    if family is None or not measured:
+        return [(found.calibrations[0], found.spent) for found in measured]
+    tasks = [found.calibrations[0].task for found in measured]
+    alpha, models = _family_alpha(tasks), _models(tasks)
+    steps = levels(family, models, alpha)
+    certified = [same_route(found.calibrations) for found in measured]
+    found_at = [step[n - 1] if n else None for step, n in zip(steps, certified, strict=True)]
+    kept = allowed(family, found_at, models, alpha)
+    done = []
+    for found, n, is_kept in zip(measured, certified, kept, strict=True):
+        calibration = replace(found.calibrations[max(n - 1, 0)], family=family)
+        done.append((calibration if is_kept or not n else withheld(calibration), found.spent))
+    return done
+
+
+def _models(tasks: Sequence[Task]) -> list[int]:
+    return [len(task.field.candidates) for task in tasks]
+
+
+def _family_alpha(tasks: Sequence[Task]) -> float:
+    """Return the error that the workflows share; they must ask for the same."""
+    asked = {task.workflow.bar.confidence: task.name for task in tasks}
+    if len(asked) > 1:
+        shown = ", ".join(f"{name} {confidence:g}" for confidence, name in sorted(asked.items()))
+        raise UsageError(
+            f"--family needs one confidence for all of its workflows, found {shown}; "
+            "give them the same `bar.confidence` or name workflows that have it"
         )
-    return calibration, _spent(client, budget)
-
-
-@contextmanager
-def _recording(wanted: bool, project: Project, task: Task, client: Client) -> Iterator[None]:
-    """Keep the answers as recordings, also those of a run that is cut short."""
-    try:
-        yield
-    except BaseException:
-        if wanted:
-            with suppress(CalibrateError):  # the first error is the one to tell
-                save_recordings(project, task.name, list(client.given.values()))
-        raise
-    if wanted:
-        save_recordings(project, task.name, list(client.given.values()))
-
-
-def _commonest_failure(calibration: Calibration) -> str:
-    messages = Counter(
-        trial.failure.message
-        for trials in calibration.trials.values()
-        for trial in trials
-        if isinstance(trial, FailedTrial)
-    )
-    return messages.most_common(1)[0][0]
-
-
-def _spent(client: Client, budget: Budget) -> Spent:
-    sources = Counter(answer.source for answer in client.given.values())
-    return Spent(
-        sources[Source.ASKED],
-        sources[Source.CACHED],
-        sources[Source.RECORDED],
-        budget.spent_usd,
-    )
+    return tasks[0].workflow.bar.alpha
 
 
 def _print(
@@ -215,7 +190,8 @@ def _print(
             }
             for (calibration, spent), report in zip(done, reports, strict=True)
         ]
-        print_json({"workflows": rows})
+        expected = expected_wrong([calibration for calibration, _ in done])
+        print_json({"workflows": rows, "expected_wrong_at_most": expected})
         return
     for (calibration, spent), report in zip(done, reports, strict=True):
         print_calibration(calibration)
@@ -225,6 +201,17 @@ def _print(
         )
         print(f"policy {policy or 'not written: --cases took a part (--policy FILE writes one)'}")
         print(f"report {report}\n")
+    if arguments.family is None:
+        _print_expected_wrong([calibration for calibration, _ in done])
+
+
+def _print_expected_wrong(done: list[Calibration]) -> None:
+    certified = sum(c.decision.status is Status.CERTIFIED for c in done)
+    if certified > 1:
+        print(
+            f"of {certified:,} certified routes, at most {expected_wrong(done):.3g} is expected "
+            "to miss its bar; --family tests them together"
+        )
 
 
 def _status(done: list[Calibration], failed: list[CalibrateError]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from rich.markup import escape
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from calibrate.certificate import cost_of, rounded
 from calibrate.cli.console import data_console
+from calibrate.client import Source
 from calibrate.decide import Calibration
 from calibrate.gate import Outcome, Reason, Verdict
 from calibrate.words import headline, money, p95, percent, saving_sentence, why
@@ -29,6 +31,12 @@ def print_calibration(calibration: Calibration) -> None:
             f"{escape(verdict.model)} [{style}]{_word(verdict)}[/]: "
             f"{escape(why(verdict, calibration).removeprefix('not needed: '))}"
         )
+    for verdict in calibration.verdicts:
+        if verdict.attempt > 1 and verdict.reason is not Reason.NOT_ASKED:
+            console.print(
+                f"{escape(verdict.model)}: attempt {verdict.attempt} at this bar, so its share of "
+                f"the error is {verdict.alpha:.2g}"
+            )
     if any(verdict.cost_usd_per_request is None for verdict in calibration.verdicts):
         console.print("~ estimated: never asked")
     for out in calibration.task.field.inapplicable:
@@ -54,6 +62,9 @@ def calibration_json(calibration: Calibration) -> dict[str, Any]:
                 "verdict": verdict.outcome.value,
                 "reason": verdict.reason.value,
                 "why": why(verdict, calibration),
+                "test": verdict.test,
+                "attempt": verdict.attempt,
+                "alpha": rounded(verdict.alpha),
                 "cases_used": verdict.cases_used,
                 "cases": verdict.cases,
                 "passed": verdict.passed,
@@ -62,10 +73,12 @@ def calibration_json(calibration: Calibration) -> dict[str, Any]:
                 "estimate": _maybe(verdict.estimate),
                 "lower_bound": _maybe(verdict.lower_bound),
                 "upper_bound": _maybe(verdict.upper_bound),
+                "of_baseline": _maybe(verdict.of_baseline),
                 "cost_usd_per_1k_requests": cost_of(by_alias[verdict.model], verdict).usd_per_1k,
                 "cost_basis": cost_of(by_alias[verdict.model], verdict).basis,
                 "latency_p95_s": verdict.latency_p95_s,
                 "cases_to_settle": verdict.cases_to_settle,
+                "answers": _sources(verdict, calibration),
             }
             for verdict in calibration.verdicts
         ],
@@ -74,6 +87,13 @@ def calibration_json(calibration: Calibration) -> dict[str, Any]:
             for out in calibration.task.field.inapplicable
         ],
     }
+
+
+def _sources(verdict: Verdict, calibration: Calibration) -> dict[str, int]:
+    """Return where the answers came from: all but those asked now are evidence used again."""
+    trials = calibration.trials.get(verdict.model, ())
+    counts = Counter(trial.source for trial in trials)
+    return {source.value: counts[source] for source in Source}
 
 
 def _table(calibration: Calibration) -> Table:

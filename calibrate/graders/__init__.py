@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean
+from typing import Any, Literal
 
 from calibrate.errors import CalibrateError, GraderError
 from calibrate.graders.base import Grade, Grader
@@ -89,8 +90,13 @@ def build_graders(
     return tuple(graders)
 
 
-def grade_answer(graders: Sequence[NamedGrader], answer: str, expected: Any) -> Grade:
-    """Return the worst of the graders' scores, so that 1 means that all of them passed.
+def grade_answer(
+    graders: Sequence[NamedGrader],
+    answer: str,
+    expected: Any,
+    score: Literal["worst", "mean"] = "worst",
+) -> Grade:
+    """Return the worst of the graders' scores, or their mean: 1 means that all of them passed.
 
     The reason is that of each grader below 1, or of all where none is. A grader that raises or
     that returns anything but a grade is a `GraderError` with its name.
@@ -102,6 +108,8 @@ def grade_answer(graders: Sequence[NamedGrader], answer: str, expected: Any) -> 
     if not failed:
         return Grade(1.0, "; ".join(grade.reason for _, grade in grades))
     reason = "; ".join(f"{name}: {grade.reason}" for name, grade in failed)
+    if score == "mean":
+        return Grade(fmean(grade.score for _, grade in grades), reason)
     return Grade(min(grade.score for _, grade in failed), reason)
 
 

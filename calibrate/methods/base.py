@@ -25,7 +25,7 @@ class Response:
 class Method(Protocol):
     """A way to answer cases with one model."""
 
-    def requests(self, case: Case) -> list[Request]:
+    def requests(self, case: Case, repeat: int) -> list[Request]:
         """Return what answering this case asks, without asking it."""
 
     def preparation(self) -> list[Request]:

@@ -31,8 +31,8 @@ class Chat:
     async def prepare(self) -> list[Answer]:
         return []
 
-    def requests(self, case: Case) -> list[Request]:
-        return [self._request(case, 0)]
+    def requests(self, case: Case, repeat: int) -> list[Request]:
+        return [self._request(case, repeat)]
 
     async def respond(self, case: Case, repeat: int) -> Response:
         candidate = self._candidate

@@ -61,7 +61,7 @@ class NearestExample:
         self._centroids = {label: _unit(_mean(found)) for label, found in members.items()}
         return answers
 
-    def requests(self, case: Case) -> list[Request]:
+    def requests(self, case: Case, repeat: int) -> list[Request]:
         return [embedding_request(self._candidate, case.input)]
 
     async def respond(self, case: Case, repeat: int) -> Response:

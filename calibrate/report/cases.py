@@ -88,10 +88,13 @@ def case_groups(calibration: Calibration) -> tuple[CaseGroup, ...]:
     """Return the cases that no model passes, those on which they differ, and the rest.
 
     Within a group the cases that the route's model fails come first, critical ones before
-    others; then the seeded order.
+    others; then the seeded order. Of a case's repeats the worst is shown.
     """
     by_model = {
-        verdict.model: {trial.case.id: trial for trial in trials}
+        verdict.model: {
+            trial.case.id: trial
+            for trial in sorted(trials, key=lambda trial: trial.score, reverse=True)
+        }
         for verdict, trials in measured(calibration)
     }
     chosen = calibration.decision.chosen.alias

@@ -31,11 +31,14 @@ _STOPPED = {
     (Outcome.FAILED, Reason.QUALITY): "below the bar",
     (Outcome.FAILED, Reason.CRITICAL): "critical cases",
     (Outcome.FAILED, Reason.SLICE): "slice below floor",
+    (Outcome.FAILED, Reason.BASELINE): "below the baseline",
+    (Outcome.UNDECIDED, Reason.BASELINE): "baseline undecided",
     (Outcome.UNDECIDED, Reason.SLICE): "slice undecided",
     (Outcome.FAILED, Reason.LATENCY): "too slow",
     (Outcome.UNDECIDED, Reason.FUTILITY): "futile",
     (Outcome.UNDECIDED, Reason.OUTAGE): "failed calls",
     (Outcome.UNDECIDED, Reason.OPEN): "still open",
+    (Outcome.UNDECIDED, Reason.FAMILY): "family error",
     (Outcome.UNDECIDED, Reason.NOT_ASKED): "",
 }
 
@@ -124,7 +127,7 @@ def _row(candidate: Candidate, verdict: Verdict, calibration: Calibration) -> Ca
         cost=money(cost.usd_per_1k),
         cost_basis=cost.basis,
         latency=p95(verdict.latency_p95_s, verdict.cases_used),
-        failed_calls=_failed_calls(_used(verdict, trials)),
+        failed_calls=_failed_calls(_used(verdict, trials, calibration)),
         origin="origin not verified" if origin is not None and not origin.verified else "",
     )
 
@@ -141,11 +144,13 @@ def _stopped(verdict: Verdict) -> str:
     return _STOPPED[verdict.outcome, verdict.reason]
 
 
-def _used(verdict: Verdict, trials: Sequence[AnyTrial]) -> Sequence[AnyTrial]:
+def _used(
+    verdict: Verdict, trials: Sequence[AnyTrial], calibration: Calibration
+) -> Sequence[AnyTrial]:
     """Return the trials that the verdict rests on: of the first cases, or of the critical ones."""
     if verdict.critical_missed:
         return [trial for trial in trials if trial.case.critical]
-    return trials[: verdict.cases_used]
+    return trials[: verdict.cases_used * calibration.task.workflow.repeats]
 
 
 def _role(candidate: Candidate, calibration: Calibration) -> str:

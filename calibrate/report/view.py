@@ -164,8 +164,6 @@ def _doubts(calibration: Calibration) -> Iterator[str]:
     cases = max(verdict.cases for verdict in verdicts)
     if cases < len(task.cases):
         yield f"The run was limited to the first {cases:,} of {len(task.cases):,} cases."
-    if any(case.group is not None for case in task.cases):
-        yield "Some cases belong to groups; verdicts and bounds take all as independent."
     baseline = next(v for v in verdicts if v.model == field.baseline.alias)
     basis = cost_of(field.baseline, baseline).basis
     if chosen is not field.baseline and basis == "estimated":
@@ -186,13 +184,22 @@ def _doubts(calibration: Calibration) -> Iterator[str]:
 
 def _bar(calibration: Calibration) -> Iterator[str]:
     bar = calibration.task.workflow.bar
-    if bar.tolerance:
-        yield (
-            f"At least {percent(bar.floor)} of cases pass: "
-            f"{percent(bar.pass_rate)} less a tolerance of {percent(bar.tolerance)}."
-        )
+    less = (
+        f": {percent(bar.least)} less a tolerance of {percent(bar.tolerance)}"
+        if bar.tolerance
+        else ""
+    )
+    if bar.measure == "mean_score":
+        yield f"The mean score is at least {percent(bar.floor)}{less}."
     else:
-        yield f"At least {percent(bar.floor)} of cases pass."
+        yield f"At least {percent(bar.floor)} of cases pass{less}."
+    if bar.of_baseline is not None:
+        yield (
+            f"It keeps at least {percent(bar.of_baseline)} of the baseline's quality on the same "
+            "cases."
+        )
+    if calibration.task.workflow.repeats > 1:
+        yield f"Each case is asked {calibration.task.workflow.repeats} times; the mean counts."
     if bar.critical is not None:
         critical = sum(case.critical for case in calibration.task.cases)
         yield f"Every critical case passes; there are {critical:,}."
@@ -213,9 +220,10 @@ def _promise(calibration: Calibration) -> str:
     return (
         f"{order}; the verdict falls at the first crossing of lines fixed beforehand."
         f"{certified if bar.slices else ''} "
-        f"A route whose true pass rate is at or below {percent(bar.floor)} is certified with "
-        f"probability at most {_short_percent(bar.alpha)} {over}, however many answers were "
-        "looked at, assuming that the cases are an independent sample of the traffic. Nothing is "
+        f"A route whose true {bar.measure.replace('_', ' ')} is at or below {percent(bar.floor)} "
+        f"is certified with probability at most {_short_percent(bar.alpha)} {over}, however many "
+        "answers were looked at and however many attempts were made, assuming that the cases "
+        f"{_sample(calibration)}. Nothing is "
         "promised of traffic that is unlike the cases, nor of a model that changes behind its "
         "name. A model that is undecided is not shown to be worse: the evidence did not suffice. "
         "The lines decide and not the bounds, which describe the cases used, each one-sided at "
@@ -223,19 +231,26 @@ def _promise(calibration: Calibration) -> str:
     )
 
 
+def _sample(calibration: Calibration) -> str:
+    if any(case.group is not None for case in calibration.task.cases):
+        return "come in groups that are an independent sample of the traffic"
+    return "are an independent sample of the traffic"
+
+
 def _unused(calibration: Calibration) -> str:
     """Return on how many cases what is not of the verdicts rests, where that is more than these."""
+    repeats = calibration.task.workflow.repeats
     found = [
         f"{verdict.model} {len(trials):,}, of which {sum(map(passes, trials)):,} pass "
-        f"(verdict: {verdict.cases_used:,})"
+        f"(verdict: {verdict.cases_used * repeats:,})"
         for verdict, trials in measured(calibration)
-        if len(trials) > verdict.cases_used
+        if len(trials) > verdict.cases_used * repeats
     ]
     if not found:
         return ""
     return (
-        "More cases were asked than the verdicts used. All that is said below of latency, tags, "
-        "labels, single cases and served models rests on every case that was asked: "
+        "More answers were asked for than the verdicts used. All that is said below of latency, "
+        "tags, labels, single cases and served models rests on every answer: "
         f"{'; '.join(found)}."
     )
 
@@ -265,7 +280,8 @@ def _command(calibration: Calibration) -> str:
     command = f"calibrate run {calibration.task.name}"
     if cases < len(calibration.task.cases):
         return f"{command} --cases {cases}"
-    asked = {verdict.model: len(trials) for verdict, trials in measured(calibration)}
+    repeats = calibration.task.workflow.repeats
+    asked = {verdict.model: len(t) // repeats for verdict, t in measured(calibration)}
     has_all = all(asked.get(verdict.model) == cases for verdict in calibration.verdicts)
     if has_all and any(verdict.cases_used < cases for verdict in calibration.verdicts):
         return f"{command} --cases all"

@@ -148,7 +148,7 @@ def test_a_stale_policy_says_what_to_run(calibrate, project) -> None:
     assert calibrate("check") == (
         1,
         "triage: prompt: the prompt, its examples, labels, schema or output limit changed\n"
-        "triage: bar: the bar, the confidence or the seed changed\n"
+        "triage: bar: the bar, the confidence, the repeats or the seed changed\n"
         "stale; run `calibrate run triage` and commit the policy\n",
         "",
     )

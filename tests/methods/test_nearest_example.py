@@ -105,7 +105,7 @@ def test_a_tie_goes_to_the_first_label_by_name(tmp_path: Path) -> None:
 
 def test_an_input_of_several_texts_is_embedded_as_its_lines(tmp_path: Path) -> None:
     async def work(method: NearestExample) -> list[str | None]:
-        return [request.input for request in method.requests(case({"a": "x", "b": "y"}))]
+        return [request.input for request in method.requests(case({"a": "x", "b": "y"}), 0)]
 
     assert use(tmp_path, known, work)[0] == ["x\ny"]
 

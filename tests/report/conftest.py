@@ -15,9 +15,10 @@ from calibrate.certificate import policy_entry, policy_models
 from calibrate.client import Source
 from calibrate.completion import Failure, FailureReason, Usage
 from calibrate.config import Tiers, Workflow
+from calibrate.criteria import plan_gate
 from calibrate.dataset import Case
 from calibrate.decide import Calibration, choose_route
-from calibrate.gate import Outcome, Verdict, judge, not_asked, plan_gate
+from calibrate.gate import Outcome, Verdict, judge, not_asked
 from calibrate.graders import build_graders, grade_answer
 from calibrate.policy import Policy
 from calibrate.project import Project

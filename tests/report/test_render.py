@@ -208,7 +208,7 @@ def test_captions_say_the_order_and_where_dashes_come_from(certified: Any) -> No
     text = page_text(certified)
     assert "In the order of the tiers." in text
     assert "Cheapest first" not in text
-    assert "Each bound is one-sided at α = 0.0167" in text
+    assert "Each bound is one-sided at α = 0.015" in text
     assert "A p95 is shown of 20 calls or more" in text
 
 

@@ -1,0 +1,120 @@
+"""Measure one workflow for a command: open what it needs, show progress, keep what was paid for."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+
+from calibrate.cli.progress import Progress
+from calibrate.cli.session import open_client, save_recordings
+from calibrate.client import Client, Source
+from calibrate.decide import Calibration, Status, has_outage
+from calibrate.errors import CalibrateError, ProviderError
+from calibrate.family import same_route
+from calibrate.pipeline import Share, calibrate
+from calibrate.pricing import Budget
+from calibrate.project import Project
+from calibrate.task import Task
+from calibrate.trial import FailedTrial
+
+__all__ = ["Measured", "Spent", "measure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a workflow's run asked for."""
+
+    sent: int
+    cached: int
+    recorded: int
+    paid_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A workflow decided at one error, or at each of several until it is no longer certified."""
+
+    calibrations: tuple[Calibration, ...]
+    spent: Spent
+
+
+async def measure(
+    task: Task,
+    project: Project,
+    arguments: argparse.Namespace,
+    budget: Budget,
+    shares: Sequence[Share],
+) -> Measured:
+    """Measure and decide a workflow; raises where an outage keeps it from its verdict."""
+    found: list[Calibration] = []
+    with open_client(
+        project,
+        task.name,
+        budget,
+        offline=arguments.offline,
+        read_stored=not arguments.no_cache,
+        retry_failed=arguments.retry_failed,
+    ) as opened:
+        async with opened as client:
+            with (
+                Progress(task.name) as progress,
+                _recording(arguments.record, project, task, client),
+            ):
+                for share in shares:
+                    calibration = await calibrate(
+                        task,
+                        client,
+                        share=share,
+                        cases=arguments.cases if isinstance(arguments.cases, int) else None,
+                        ask_all=arguments.cases == "all",
+                        on_start=progress.start,
+                        on_trial=progress.advance,
+                    )
+                    found.append(calibration)
+                    if same_route(found) < len(found):
+                        break
+    if has_outage(found[-1].verdicts) and found[-1].decision.status is not Status.CERTIFIED:
+        raise ProviderError(
+            f"{task.name}: too many calls failed for a verdict, most of them with "
+            f"{_commonest_failure(found[-1])!r}; the policy was left as it is: mend the cause "
+            "and run again with --retry-failed"
+        )
+    return Measured(tuple(found), _spent(client, budget))
+
+
+@contextmanager
+def _recording(wanted: bool, project: Project, task: Task, client: Client) -> Iterator[None]:
+    """Keep the answers as recordings, also those of a run that is cut short."""
+    try:
+        yield
+    except BaseException:
+        if wanted:
+            with suppress(CalibrateError):  # the first error is the one to tell
+                save_recordings(project, task.name, list(client.given.values()))
+        raise
+    if wanted:
+        save_recordings(project, task.name, list(client.given.values()))
+
+
+def _commonest_failure(calibration: Calibration) -> str:
+    messages = Counter(
+        trial.failure.message
+        for trials in calibration.trials.values()
+        for trial in trials
+        if isinstance(trial, FailedTrial)
+    )
+    return messages.most_common(1)[0][0]
+
+
+def _spent(client: Client, budget: Budget) -> Spent:
+    sources = Counter(answer.source for answer in client.given.values())
+    return Spent(
+        sources[Source.ASKED],
+        sources[Source.CACHED],
+        sources[Source.RECORDED],
+        budget.spent_usd,
+    )

@@ -1,0 +1,88 @@
+"""The attempts to certify a model that a policy remembers, so that nobody retries until green."""
+
+from __future__ import annotations
+
+from calibrate.candidates import Candidate
+from calibrate.decide import Calibration
+from calibrate.drift import input_digests
+from calibrate.fingerprint import digest
+from calibrate.gate import PROCEDURE, Reason
+from calibrate.policy import Attempt, Policy
+from calibrate.project import Project
+from calibrate.task import Task
+
+__all__ = ["attempt_numbers", "attempts_after"]
+
+_DIGITS = 16  # of a digest: enough to tell a project's own attempts apart
+
+
+def attempt_numbers(
+    task: Task, project: Project, policy: Policy, *, cases: int | None = None
+) -> dict[str, int]:
+    """Return the number of the attempt that a run would be, for each candidate.
+
+    It rises with every attempt that did not certify the same claim, and returns to what it was
+    where the evidence is the same. One that did certify costs nothing: what an error may break is
+    broken then, so another attempt has the same share again.
+    """
+    entry = policy.workflows.get(task.name)
+    attempts = () if entry is None else entry.attempts
+    evidence = _evidence(task, project, len(task.cases[:cases]))
+    numbers = {}
+    for candidate in task.field.candidates:
+        mine = [a for a in attempts if a.claim == _claim(candidate, task, project)]
+        same = [a.number for a in mine if a.evidence == evidence]
+        not_certified = sum(a.verdict != "certified" for a in mine)
+        numbers[candidate.alias] = same[0] if same else 1 + not_certified
+    return numbers
+
+
+def attempts_after(
+    calibration: Calibration, project: Project, policy: Policy
+) -> tuple[Attempt, ...]:
+    """Return the workflow's attempts with those of this run; one with the same evidence stays."""
+    task = calibration.task
+    entry = policy.workflows.get(task.name)
+    attempts = {} if entry is None else {(a.claim, a.evidence): a for a in entry.attempts}
+    for candidate, verdict in zip(task.field.candidates, calibration.verdicts, strict=True):
+        if verdict.reason is Reason.NOT_ASKED:
+            continue
+        claim = _claim(candidate, task, project)
+        evidence = _evidence(task, project, verdict.cases)
+        attempts[claim, evidence] = Attempt(
+            model=candidate.alias,
+            number=verdict.attempt,
+            verdict=verdict.outcome.value,
+            claim=claim,
+            evidence=evidence,
+        )
+    return tuple(attempts.values())
+
+
+def _claim(candidate: Candidate, task: Task, project: Project) -> str:
+    """Name what is claimed: that this model, so asked and so graded, meets this bar."""
+    inputs = input_digests(task, project)
+    model = candidate.model
+    return digest(
+        {
+            "model": [candidate.kind, model.name, model.method, model.parameters],
+            "prompt": inputs.prompt,
+            "graders": inputs.graders,
+            "bar": task.workflow.bar.model_dump(),
+        }
+    ).removeprefix("sha256:")[:_DIGITS]
+
+
+def _evidence(task: Task, project: Project, cases: int) -> str:
+    """Name what the claim is tested on and how: cases, their order, and the rule."""
+    workflow = task.workflow
+    return digest(
+        {
+            "dataset": input_digests(task, project).dataset,
+            "cases": cases,
+            "seed": workflow.seed,
+            "repeats": workflow.repeats,
+            "candidates": len(task.field.candidates),
+            "procedure": PROCEDURE,
+        }
+    ).removeprefix("sha256:")[:_DIGITS]
