@@ -7,6 +7,7 @@ import hashlib
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -47,7 +48,8 @@ class Request:
 
     It holds no alias, address, time-out or price, so that moving a server or renaming a model in
     `tiers.yaml` finds the same answers again. `parameters` are in our own words
-    (`max_output_tokens`, `output_schema`); whatever else stands there goes to the server as it is.
+    (`max_output_tokens`, `stop`, `output_schema`); whatever else stands there goes to the server
+    as it is, but for what the provider's module names.
     """
 
     kind: str
@@ -98,12 +100,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that were billed. `input_tokens` includes those read from the provider's cache."""
+    """Tokens that were billed, in one convention for every provider.
+
+    `input_tokens` includes those read from the provider's cache and those written to it;
+    `output_tokens` includes those spent on reasoning that is not shown.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int = 0
     is_estimated: bool = False  # the server did not say; counted from the text
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,7 @@ class Completion:
     embedding: tuple[float, ...] | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     status: int = 200
+    billed_usd: Decimal | None = None  # what the provider says it charged, where it does
 
 
 class FailureReason(StrEnum):
@@ -172,20 +181,30 @@ def reply_to_json(reply: Reply) -> dict[str, Any]:
     answered: dict[str, Any] = (
         {"text": reply.text} if reply.embedding is None else {"embedding": _packed(reply.embedding)}
     )
-    usage = {
-        "input_tokens": reply.usage.input_tokens,
-        "output_tokens": reply.usage.output_tokens,
-        "cached_input_tokens": reply.usage.cached_input_tokens,
-        **({"is_estimated": True} if reply.usage.is_estimated else {}),
-    }
     return {
         **answered,
         "finish": reply.finish,
         "logprobs": [[t.token, t.logprob, [list(pair) for pair in t.top]] for t in reply.logprobs],
-        "usage": usage,
+        "usage": _usage_to_json(reply.usage),
         "served_model": reply.served_model,
         "latency_s": reply.latency_s,
         "status": reply.status,
+        **({} if reply.billed_usd is None else {"billed_usd": str(reply.billed_usd)}),
+    }
+
+
+def _usage_to_json(usage: Usage) -> dict[str, int | bool]:
+    """Return a usage, what is seldom there left out: a recording has thousands of them."""
+    seldom = {
+        "is_estimated": usage.is_estimated,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        **{name: value for name, value in seldom.items() if value},
     }
 
 
@@ -214,7 +233,18 @@ def reply_from_json(value: Mapping[str, Any]) -> Reply:
         served_model=_checked(value["served_model"], str),
         latency_s=latency_s,
         status=status,
+        billed_usd=_usd(value["billed_usd"]) if "billed_usd" in value else None,
     )
+
+
+def _usd(text: Any) -> Decimal:
+    try:
+        amount = Decimal(_checked(text, str))
+    except InvalidOperation as error:
+        raise ValueError(f"{text!r} is not an amount") from error
+    if not amount.is_finite():
+        raise ValueError(f"{text!r} is not an amount")
+    return amount
 
 
 def _checked(value: Any, *kinds: type) -> Any:

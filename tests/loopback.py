@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -66,6 +67,7 @@ class Response:
     parts: Iterator[bytes] | None = None  # sent one after another, without a length
     claimed_length: int | None = None  # another length than the body has
     is_dropped: bool = False  # the connection is closed without a word
+    raw: bytes | None = None  # sent as it is instead of HTTP, before the connection is closed
 
     def after(self, delay_s: float) -> Response:
         return replace(self, delay_s=delay_s)
@@ -75,9 +77,9 @@ Script = Callable[[Received], Response]
 
 
 class Loopback:
-    """The running server, and everything that reached it."""
+    """The running server, and everything that reached it; with `tls` it speaks HTTPS."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
         self.received: list[Received] = []
         self.delivered: list[Received] = []  # requests whose answer was sent to the last byte
@@ -87,11 +89,16 @@ class Loopback:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler_of(self))
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def __enter__(self) -> Loopback:
         self._thread.start()
@@ -165,6 +172,10 @@ def _handler_of(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return False
+            if response.raw is not None:
+                self.close_connection = True
+                self.wfile.write(response.raw)
+                return True
             length = len(response.body) if response.claimed_length is None else None
             self.send_response(response.status)
             for name, value in response.headers.items():

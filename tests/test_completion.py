@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -84,6 +85,13 @@ REPLIES: list[Reply] = [
     ),
     Completion(text="", usage=Usage(12, 3, is_estimated=True), served_model="m", latency_s=1),
     Completion(
+        text="ship",
+        usage=Usage(12, 30, 4, cache_write_tokens=8, reasoning_tokens=27),
+        served_model="m",
+        latency_s=1,
+        billed_usd=Decimal("0.00095"),
+    ),
+    Completion(
         embedding=(0.5, -2.0, 0.0),
         finish="embedding",
         usage=Usage(5, 0),
@@ -102,7 +110,7 @@ def test_a_reply_is_read_back_as_it_was_written(reply: Reply) -> None:
 
 def test_an_embedding_is_written_as_little_endian_float16() -> None:
     # 0.5 is 0x3800, -2 is 0xc000, 0 is 0: 00 38 00 c0 00 00 is ADgAwAAA in base64.
-    assert reply_to_json(REPLIES[2]) == {
+    assert reply_to_json(REPLIES[3]) == {
         "embedding": "ADgAwAAA",
         "finish": "embedding",
         "logprobs": [],
@@ -111,6 +119,51 @@ def test_an_embedding_is_written_as_little_endian_float16() -> None:
         "latency_s": 0.0078,
         "status": 200,
     }
+
+
+def test_what_is_seldom_there_is_written_only_where_it_is() -> None:
+    assert reply_to_json(REPLIES[2]) == {
+        "text": "ship",
+        "finish": "stop",
+        "logprobs": [],
+        "usage": {
+            "input_tokens": 12,
+            "output_tokens": 30,
+            "cached_input_tokens": 4,
+            "cache_write_tokens": 8,
+            "reasoning_tokens": 27,
+        },
+        "served_model": "m",
+        "latency_s": 1,
+        "status": 200,
+        "billed_usd": "0.00095",
+    }
+    assert set(reply_to_json(REPLIES[0])["usage"]) == {
+        "input_tokens",
+        "output_tokens",
+        "cached_input_tokens",
+    }
+    assert "billed_usd" not in reply_to_json(REPLIES[0])
+
+
+def test_a_line_recorded_before_there_were_more_numbers_is_read() -> None:
+    line = (
+        '{"finish":"stop","latency_s":0.5,"logprobs":[["a",-0.25,[["a",-0.25]]]],'
+        '"served_model":"m","status":200,"text":"a","usage":{"cached_input_tokens":0,'
+        '"input_tokens":12,"output_tokens":3}}'
+    )
+    assert reply_from_json(json.loads(line)) == Completion(
+        text="a",
+        logprobs=(TokenLogprob("a", -0.25, (("a", -0.25),)),),
+        usage=Usage(12, 3),
+        served_model="m",
+        latency_s=0.5,
+    )
+
+
+def test_the_texts_of_a_request_are_what_is_billed_as_input() -> None:
+    assert CHAT.texts == ["Sort.", "Où est mon colis ?"]
+    assert EMBED.texts == ["Where is it?"]
 
 
 @given(st.lists(st.floats(-65504, 65504), min_size=1))
@@ -133,6 +186,10 @@ def test_rounding_an_embedding_twice_changes_nothing(vector: list[float]) -> Non
         {"usage": None},
         {"usage": {"input_tokens": "12", "output_tokens": 3}},
         {"usage": {"input_tokens": 12, "output_tokens": 3, "dollars": 1}},
+        {"usage": {"input_tokens": 12, "output_tokens": 3, "reasoning_tokens": "1"}},
+        {"billed_usd": 0.1},
+        {"billed_usd": "much"},
+        {"billed_usd": "NaN"},
         {"usage": {"input_tokens": 12}},
         {"served_model": None},
         {"finish": None},

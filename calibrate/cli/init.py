@@ -45,10 +45,11 @@ PRESETS = {
         ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5"),
     ),
     "gemini": Preset(
-        "openai",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
+        "gemini",
+        None,
         "GEMINI_API_KEY",
         ("gemini-2.5-flash-lite", "gemini-2.5-flash", "gemini-2.5-pro"),
+        parameters="{temperature: 0, logprobs: false}",  # few of Google's models give any
     ),
     "openrouter": Preset(
         "openai",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from calibrate.plugins import find, names
-from calibrate.providers import anthropic, openai
+from calibrate.providers import anthropic, azure, gemini, openai
 from calibrate.providers.base import Provider
 
 __all__ = ["provider", "provider_names"]
 
-_TABLE: dict[str, Provider] = {"openai": openai, "anthropic": anthropic}
+_TABLE: dict[str, Provider] = {
+    "openai": openai,
+    "azure": azure,
+    "anthropic": anthropic,
+    "gemini": gemini,
+}
 GROUP = "calibrate.providers"
 
 

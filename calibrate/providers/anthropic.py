@@ -8,16 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from calibrate.completion import (
-    Completion,
-    Failure,
-    FailureReason,
-    Reply,
-    Request,
-    Usage,
-    estimated_tokens,
-)
-from calibrate.providers.base import Call, Malformed, failure_for_status, json_object
+from calibrate.completion import Completion, Reply, Request, Usage
+from calibrate.providers.base import Call, Malformed
+from calibrate.providers.reading import calls_text, count, label, read_reply, usage_of
 
 __all__ = ["DEFAULT_BASE_URL", "SUPPORTS_EMBEDDINGS", "SUPPORTS_LOGPROBS", "decode", "encode"]
 
@@ -29,6 +22,7 @@ _FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
+    "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
 }
 
@@ -50,8 +44,9 @@ def encode(request: Request, base_url: str, api_key: str | None) -> Call:
     }
     if system:
         body["system"] = system
-    if schema is not None:
-        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+    if schema is not None:  # beside it may stand how much effort to make
+        output = body.get("output_config") or {}
+        body["output_config"] = {**output, "format": {"type": "json_schema", "schema": schema}}
     headers = {
         "content-type": "application/json",
         "anthropic-version": _VERSION,
@@ -61,45 +56,60 @@ def encode(request: Request, base_url: str, api_key: str | None) -> Call:
 
 
 def decode(request: Request, status: int, body: bytes, latency_s: float) -> Reply:
-    if status != 200:
-        return failure_for_status(status, body, latency_s)
-    try:
-        value = json_object(body)
-        text = _text(value)
-    except Malformed as error:
-        return Failure(FailureReason.BAD_RESPONSE, str(error), latency_s, status)
-    stop = str(value.get("stop_reason") or "end_turn")
+    return read_reply(status, body, latency_s, lambda value: _message(request, value, latency_s))
+
+
+def _message(request: Request, value: dict[str, Any], latency_s: float) -> Completion:
+    stop = label(value.get("stop_reason"), "end_turn")
+    text = _text(value)
+    if not text and stop == "refusal":
+        text = _explanation(value.get("stop_details"))
     return Completion(
         text=text,
         finish=_FINISH.get(stop, stop),
-        usage=_usage(value.get("usage"), [m.content for m in request.messages], text),
-        served_model=str(value.get("model") or request.name),
+        usage=_usage(value.get("usage"), request.texts, text),
+        served_model=label(value.get("model"), request.name),
         latency_s=latency_s,
     )
 
 
 def _text(value: dict[str, Any]) -> str:
+    """Return the calls of an answer, else its text: thinking is neither."""
     blocks = value.get("content")
     if not isinstance(blocks, list):
         raise Malformed("no content in the answer")
-    texts = [
-        block["text"]
+    blocks = [block for block in blocks if isinstance(block, dict)]
+    calls = [
+        (block["name"], block.get("input"))
         for block in blocks
-        if isinstance(block, dict)
-        and block.get("type") == "text"
-        and isinstance(block.get("text"), str)
+        if block.get("type") == "tool_use" and isinstance(block.get("name"), str)
     ]
-    return "".join(texts)
+    if calls:
+        return calls_text(calls)
+    texts = (block.get("text") for block in blocks if block.get("type") == "text")
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _explanation(details: Any) -> str:
+    """Return why a classifier stopped an answer before its first word."""
+    explanation = details.get("explanation") if isinstance(details, dict) else None
+    return explanation if isinstance(explanation, str) else ""
 
 
 def _usage(usage: Any, asked: list[str], answered: str) -> Usage:
     """Add the cache's tokens in: Anthropic's `input_tokens` excludes them, ours includes them."""
     usage = usage if isinstance(usage, dict) else {}
-    fresh, output = usage.get("input_tokens"), usage.get("output_tokens")
-    read, written = (
-        usage.get("cache_read_input_tokens") or 0,
-        usage.get("cache_creation_input_tokens") or 0,
+    fresh = count(usage.get("input_tokens"))
+    read = count(usage.get("cache_read_input_tokens") or 0)
+    written = count(usage.get("cache_creation_input_tokens") or 0)
+    details = usage.get("output_tokens_details")
+    is_known = fresh is not None and read is not None and written is not None
+    return usage_of(
+        asked,
+        answered,
+        (fresh or 0) + (read or 0) + (written or 0) if is_known else None,
+        count(usage.get("output_tokens")),
+        cached=read,
+        written=written,
+        reasoning=count(details.get("thinking_tokens")) if isinstance(details, dict) else None,
     )
-    if not all(isinstance(n, int) and n >= 0 for n in (fresh, output, read, written)):
-        return Usage(estimated_tokens(asked), estimated_tokens([answered]), is_estimated=True)
-    return Usage(fresh + read + written, output, read)

@@ -7,17 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from calibrate.completion import Failure, FailureReason, Reply, Request
+from calibrate.completion import Reply, Request
 
-__all__ = [
-    "Call",
-    "Malformed",
-    "Provider",
-    "bounded",
-    "error_message",
-    "failure_for_status",
-    "json_object",
-]
+__all__ = ["Call", "Malformed", "Provider", "bounded", "json_object"]
 
 MESSAGE_LENGTH = 300
 
@@ -63,54 +55,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def error_message(body: bytes) -> str:
-    """Return what an error body says, in its usual shapes, else its beginning; bounded."""
-    try:
-        error = json_object(body).get("error")
-    except Malformed:
-        error = None
-    if isinstance(error, dict) and isinstance(error.get("message"), str):
-        text = error["message"]
-    elif isinstance(error, str):
-        text = error
-    else:
-        text = body.decode("utf-8", "replace")
-    return bounded(text)
-
-
 def bounded(text: str) -> str:
     """Return foreign words as one short printable line: they end up in a terminal."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text[:10_000]).split())
     return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
-
-
-def failure_for_status(status: int, body: bytes, latency_s: float) -> Failure:
-    """Return the failure that an HTTP status stands for."""
-    message = f"HTTP {status}: {error_message(body)}"
-    if status in (401, 402, 403) or _is_about(body, "insufficient_quota", "credit balance"):
-        reason = FailureReason.UNAUTHORISED  # an empty account is not mended by waiting
-    elif status == 429:
-        reason = FailureReason.RATE_LIMITED
-    elif status == 404:
-        reason = FailureReason.NO_SUCH_MODEL
-    elif status in (408, 504):
-        reason = FailureReason.TIMEOUT
-    elif status >= 500:
-        reason = FailureReason.SERVER_ERROR
-    elif _is_about(body, "context_length", "context size", "context window", "too long"):
-        reason = FailureReason.CONTEXT_LENGTH
-    elif _is_about(body, "content_filter", "content management policy"):
-        reason = FailureReason.CONTENT_FILTER
-    elif 300 <= status < 400:
-        reason, message = (
-            FailureReason.UNREACHABLE,
-            f"HTTP {status}: redirects are not followed; mend base_url",
-        )
-    else:
-        reason = FailureReason.REJECTED
-    return Failure(reason, message, latency_s, status)
-
-
-def _is_about(body: bytes, *words: str) -> bool:
-    text = body[:10_000].decode("utf-8", "replace").lower()
-    return any(word in text for word in words)

@@ -115,7 +115,7 @@ def test_an_answer_is_read_whole() -> None:
                 "cache_read_input_tokens": 100,
                 "cache_creation_input_tokens": 7,
             },
-            Usage(119, 3, cached_input_tokens=100),
+            Usage(119, 3, cached_input_tokens=100, cache_write_tokens=7),
         ),
         (
             {"input_tokens": 12, "output_tokens": 3, "cache_read_input_tokens": None},
@@ -123,11 +123,23 @@ def test_an_answer_is_read_whole() -> None:
         ),
         # 17 characters asked: 5 tokens of 4, and 4 for each of 2 messages; 8 answered: 2 and 4.
         (None, Usage(13, 6, is_estimated=True)),
-        ({"input_tokens": 12}, Usage(13, 6, is_estimated=True)),
-        ({"input_tokens": -12, "output_tokens": 3}, Usage(13, 6, is_estimated=True)),
+        ({"input_tokens": 12}, Usage(12, 6, is_estimated=True)),
+        ({"input_tokens": -12, "output_tokens": 3}, Usage(13, 3, is_estimated=True)),
         (
             {"input_tokens": 12, "output_tokens": 3, "cache_read_input_tokens": "many"},
-            Usage(13, 6, is_estimated=True),
+            Usage(13, 3, is_estimated=True),
+        ),
+        (
+            {"input_tokens": 12, "output_tokens": 30, "output_tokens_details": None},
+            Usage(12, 30),
+        ),
+        (
+            {
+                "input_tokens": 12,
+                "output_tokens": 30,
+                "output_tokens_details": {"thinking_tokens": 25},
+            },
+            Usage(12, 30, reasoning_tokens=25),
         ),
     ],
 )
@@ -142,6 +154,7 @@ def test_tokens_of_the_cache_are_part_of_the_input(usage: Any, expected: Usage) 
         ("stop_sequence", "stop"),
         ("max_tokens", "length"),
         ("tool_use", "tool_calls"),
+        ("model_context_window_exceeded", "length"),
         ("refusal", "refusal"),
         ("pause_turn", "pause_turn"),
         (None, "stop"),
@@ -161,6 +174,59 @@ def test_only_the_text_of_an_answer_is_its_text() -> None:
     ]
     assert answered(body(content=blocks)).text == "shipping"
     assert answered(body(content=[])).text == ""
+
+
+def test_effort_and_a_schema_stand_side_by_side() -> None:
+    request = Request(
+        "anthropic",
+        "claude",
+        messages=(ChatMessage("user", "Hi"),),
+        parameters={"output_config": {"effort": "low"}, "output_schema": SCHEMA},
+    )
+    sent = json.loads(encode(request, "http://127.0.0.1/v1", None).body)
+    assert sent["output_config"] == {
+        "effort": "low",
+        "format": {"type": "json_schema", "schema": SCHEMA},
+    }
+
+
+@pytest.mark.parametrize(
+    ("blocks", "text"),
+    [
+        (
+            [
+                {"type": "text", "text": "I look it up."},
+                {"type": "tool_use", "id": "t1", "name": "track", "input": {"id": 7, "où": "é"}},
+            ],
+            '{"name": "track", "arguments": {"id": 7, "où": "é"}}',
+        ),
+        (
+            [
+                {"type": "tool_use", "id": "t1", "name": "track", "input": {}},
+                {"type": "tool_use", "id": "t2", "name": "refund", "input": {"id": 7}},
+            ],
+            '[{"name": "track", "arguments": {}}, {"name": "refund", "arguments": {"id": 7}}]',
+        ),
+        ([{"type": "tool_use", "name": None}, {"type": "text", "text": "shipping"}], "shipping"),
+    ],
+)
+def test_a_call_is_the_answer_whatever_is_said_beside_it(blocks: list[Any], text: str) -> None:
+    found = answered(body(content=blocks, stop_reason="tool_use"))
+    assert (found.text, found.finish) == (text, "tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("details", "content", "text"),
+    [
+        ({"type": "refusal", "explanation": "Not this."}, [], "Not this."),
+        ({"type": "refusal", "explanation": None}, [], ""),
+        (None, [], ""),
+        ({"explanation": "Not this."}, [{"type": "text", "text": "I can't."}], "I can't."),
+    ],
+)
+def test_a_refusal_is_an_answer_that_says_why(details: Any, content: Any, text: str) -> None:
+    found = answered(body(content=content, stop_reason="refusal", stop_details=details))
+    assert (found.text, found.finish) == (text, "refusal")
 
 
 @pytest.mark.parametrize(
