@@ -30,6 +30,7 @@ commands:
   route   what the policy says for a request
   report  render the HTML again from recorded answers, offline
   replay  decide from a table of outcomes that already exist
+  cache   what is stored of the models' answers: show, thin out, export
   schema  print the JSON Schema of a file format
 
 exit status: 0 yes or done, 1 the answer is no, 2 there is no answer, 3 a bug, 130 interrupted
