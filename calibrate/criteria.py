@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from calibrate.config import Bar
 from calibrate.dataset import Case, clusters_of
@@ -14,6 +17,9 @@ from calibrate.stats.multiple import attempt_share
 from calibrate.stats.plan import Crossing, Kind, Plan, plan_for
 
 __all__ = ["Criterion", "GatePlan", "Part", "as_pair", "design_rate", "plan_gate"]
+
+
+Number = TypeVar("Number", float, NDArray[np.float64])
 
 
 class Part(StrEnum):
@@ -174,8 +180,8 @@ def plan_gate(
     )
 
 
-def as_pair(share: float, score: float, baseline: float) -> float:
-    """Return score - share x baseline, put on [0, 1]."""
+def as_pair(share: float, score: Number, baseline: Number) -> Number:
+    """Return score - share x baseline, put on [0, 1]; of one case or of many."""
     return (score - share * baseline + share) / (1 + share)
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.stats.betting import bet, bet_below, bet_many, cluster_stakes
-from calibrate.stats.plan import FUTILITY_FROM, Characteristics, Crossing, Kind
+from calibrate.stats.betting import bet, bet_many, cluster_stakes
+from calibrate.stats.plan import FUTILITY_FROM, Characteristics, Crossing, Crossings, Kind
 
 __all__ = ["BettingPlan", "Clusters"]
 
 Clusters = Sequence[Sequence[float]]
+Floats = NDArray[np.float64]
 
 SIMULATIONS = 400
 LONGEST_SEARCH = 20_000  # observations; a longer search would say nothing that can be acted on
@@ -60,25 +61,31 @@ class BettingPlan:
 
     def settle(self, clusters: Clusters) -> Crossing | None:
         """Return the first crossing within this prefix, counted in clusters, or None."""
-        at_floor = self._stakes(clusters, self.floor)
-        at_rate = self._stakes(clusters, self.rate)
-        above = bet(at_floor, self.floor, alpha=self.alpha, n=self.n).crossed_at
-        below = bet_below(at_floor, self.floor, alpha=self.alpha, n=self.n).crossed_at
-        futile = bet_below(at_rate, self.rate, alpha=self.futility_beta, n=self.n).crossed_at
-        if futile is not None:
-            futile = max(futile, self.futile_from)
-            futile = futile if futile < self.n and futile <= len(clusters) else None
-        crossings = [
-            (at, order, kind)
-            for order, (at, kind) in enumerate(
-                [(above, Kind.ACCEPTED), (below, Kind.REJECTED), (futile, Kind.FUTILE)]
-            )
-            if at is not None
-        ]
-        if not crossings:
-            return None
-        at, _, kind = min(crossings)
-        return Crossing(kind, at)
+        scores = np.array([score for cluster in clusters for score in cluster], dtype=float)
+        found = self.settle_many(scores[None, :])
+        kind = Kind(int(found.kinds[0]))
+        return None if kind is Kind.OPEN else Crossing(kind, int(found.indices[0]))
+
+    def settle_many(self, scores: Floats) -> Crossings:
+        """Return the first crossing of every row: the scores of a sample, or of its first clusters.
+
+        At one cluster accepted goes before rejected, and rejected before futile. Where nothing is
+        crossed: `OPEN` and the clusters seen.
+        """
+        ends = np.cumsum(self.sizes)
+        seen = int(np.searchsorted(ends, scores.shape[1], side="right"))
+        above = self._crossed(scores, seen, self.floor, self.alpha)
+        below = self._crossed(scores, seen, self.floor, self.alpha, below=True)
+        futile = self._crossed(scores, seen, self.rate, self.futility_beta, below=True)
+        futile = np.maximum(futile, self.futile_from)
+        futile[(futile >= self.n) | (futile > seen)] = self.n + 1
+        first = np.minimum(np.minimum(above, below), futile)
+        kinds = np.select(
+            [first > self.n, first == above, first == below],
+            [np.int8(Kind.OPEN), np.int8(Kind.ACCEPTED), np.int8(Kind.REJECTED)],
+            np.int8(Kind.FUTILE),
+        )
+        return Crossings(kinds, np.minimum(first, seen))
 
     def earliest_crossing(self, clusters: Clusters) -> int:
         """Return about how many clusters it takes until something could be crossed, at most n.
@@ -98,22 +105,15 @@ class BettingPlan:
         By simulation, with a standard error of at most 0.025: no other distribution of scores with
         this mean and these clusters varies more.
         """
-        shape = (SIMULATIONS, self.n)
-        alike = (np.random.default_rng(seed).random(shape) < mean).astype(float)
-        never = self.n + 1
-        above = self._crossings(alike, self.floor, self.alpha, never)
-        below = self._crossings(1 - alike, 1 - self.floor, self.alpha, never)
-        futile = self._crossings(1 - alike, 1 - self.rate, self.futility_beta, never)
-        futile = np.where(futile < self.n, np.maximum(futile, self.futile_from), never)
-        end = np.minimum(np.minimum(above, below), futile)
-        accepted, rejected = (above == end) & (end < never), (below == end) & (below < above)
-        observed = np.concatenate([[0], np.cumsum(self.sizes)])
+        rng = np.random.default_rng(seed)
+        alike = (rng.random((SIMULATIONS, self.n)) < mean).astype(float)
+        found = self.settle_many(np.repeat(alike, self.sizes, axis=1))
         return Characteristics(
             p=mean,
-            accept_probability=float(accepted.mean()),
-            reject_probability=float(rejected.mean()),
-            futile_probability=float(((end < never) & ~accepted & ~rejected).mean()),
-            expected_n=float(observed[np.minimum(end, self.n)].mean()),
+            accept_probability=float((found.kinds == Kind.ACCEPTED).mean()),
+            reject_probability=float((found.kinds == Kind.REJECTED).mean()),
+            futile_probability=float((found.kinds == Kind.FUTILE).mean()),
+            expected_n=float(np.cumsum(self.sizes)[found.indices - 1].mean()),
         )
 
     def size_to_accept(self, clusters: Clusters, *, alpha: float) -> int | None:
@@ -122,7 +122,7 @@ class BettingPlan:
         The sample is repeated, in a shuffled order, until it is accepted. None where its mean is
         not above the floor, or where the search ends first.
         """
-        stakes = self._stakes(clusters, self.floor)
+        stakes = cluster_stakes(clusters, self.floor, largest=max(self.sizes, default=1))
         if len(stakes) == 0 or stakes.mean() <= self.floor:
             return None
         seen = sum(map(len, clusters))
@@ -135,15 +135,21 @@ class BettingPlan:
             times += max(1, times // 4)
         return None
 
-    def _stakes(self, clusters: Clusters, mean: float) -> NDArray[np.float64]:
-        return cluster_stakes(clusters, mean, largest=max(self.sizes, default=1))
-
-    def _crossings(
-        self, alike: NDArray[np.float64], mean: float, alpha: float, never: int
+    def _crossed(
+        self, scores: Floats, seen: int, mean: float, alpha: float, *, below: bool = False
     ) -> NDArray[np.int64]:
-        weights = np.array(self.sizes) / max(self.sizes, default=1)
-        found = bet_many(mean + (alike - mean) * weights, mean, alpha=alpha).crossed_at
-        return np.where(found > 0, found, never)
+        """Return the cluster at which each row is shown to be above `mean`, or below; or n + 1."""
+        never = np.full(len(scores), self.n + 1)
+        if seen == 0:
+            return never
+        sizes = np.array(self.sizes[:seen])
+        starts = np.cumsum(sizes) - sizes
+        sums = np.add.reduceat(scores[:, : int(sizes.sum())], starts, axis=1)
+        stakes = np.clip(mean + (sums - mean * sizes) / max(self.sizes), 0.0, 1.0)
+        if below:
+            stakes, mean = 1.0 - stakes, 1.0 - mean
+        crossed = bet_many(stakes, mean, alpha=alpha, n=self.n).crossed_at
+        return np.where(crossed > 0, crossed, never)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -30,6 +30,7 @@ commands:
   route   what the policy says for a request
   report  render the HTML again from recorded answers, offline
   replay  decide from a table of outcomes that already exist
+  audit   simulate calibrations with known truth and count the broken promises
   cache   what is stored of the models' answers: show, thin out, export
   schema  print the JSON Schema of a file format
 

@@ -1,0 +1,1 @@
+"""Simulated calibrations with known truth: how often is the promise broken, and at what price?"""
