@@ -6,23 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from calibrate.completion import ChatMessage, Request, estimated_tokens
+from calibrate.completion import ChatMessage, Request, Usage, estimated_tokens
 from calibrate.config import Model, Tiers, Workflow
 from calibrate.dataset import Case
 from calibrate.errors import CalibrateError, ConfigError
+from calibrate.parameters import parameter_problems
 from calibrate.pricing import Price, listing_of
 from calibrate.prompts import Prompt, input_text
 from calibrate.providers import provider
 
 __all__ = ["Candidate", "Field", "Inapplicable", "chat_request", "embedding_request", "field_of"]
-
-# They would ask another model, get what cannot be read, or cost more than was reserved.
-_OWN_PARAMETERS = frozenset(
-    [
-        *("model", "messages", "input", "stream", "n"),
-        *("max_tokens", "max_completion_tokens", "max_output_tokens"),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +138,9 @@ def _candidate(
     model = tiers.models[alias]
     endpoint = tiers.endpoints[model.endpoint]
     wire = provider(endpoint.kind)
-    own = sorted(_OWN_PARAMETERS & model.parameters.keys())
-    if own:
-        raise ConfigError(
-            f"models.{alias}.parameters: {', '.join(own)}: calibrate sets this itself; remove it"
-        )
+    problems = parameter_problems(model.parameters, is_catalogue_price=model.price.auto)
+    if problems:
+        raise ConfigError(f"models.{alias}.parameters: {problem}" for problem in problems)
     if model.method == "nearest_example" and not wire.SUPPORTS_EMBEDDINGS:
         raise ConfigError(f"models.{alias}: {endpoint.kind!r} endpoints have no embeddings")
     listing = listing_of(alias, model, endpoint.base_url or wire.DEFAULT_BASE_URL)
@@ -161,7 +152,7 @@ def _candidate(
             (estimated_tokens([m.content for m in messages]), workflow.max_output_tokens)
             for messages in rendered
         ]
-    total = sum((listing.price.estimate(*size, timeout_s) for size in sizes), Decimal(0))
+    total = sum((listing.price.cost(Usage(*size), timeout_s) for size in sizes), Decimal(0))
     return Candidate(
         alias=alias,
         tier=tier,

@@ -276,15 +276,15 @@ def most_usd(request: Request, price: Price, timeout_s: float) -> Decimal:
     """
     texts = request.texts
     most_input = sum(len(text.encode()) for text in texts) + 16 * (len(texts) + 1)
-    schema = request.parameters.get("output_schema")
-    most_input += len(str(schema)) if schema is not None else 0
+    parts = request.parameters.values()  # schemas and tools are read, and billed, as input
+    most_input += sum(len(str(part)) for part in parts if isinstance(part, dict | list))
     return price.estimate(most_input, request.parameters.get("max_output_tokens", 0), timeout_s)
 
 
 def _paid(reply: Reply, price: Price, worst: Decimal) -> Decimal:
     """Return what an attempt cost; one that broke off may have been billed, so it counts whole."""
     if isinstance(reply, Completion):
-        return price.cost(reply.usage, reply.latency_s)
+        return max(price.cost(reply.usage, reply.latency_s), reply.billed_usd or Decimal(0))
     broke_off = reply.reason in (FailureReason.TIMEOUT, FailureReason.BAD_RESPONSE)
     return worst if broke_off else Decimal(0)
 

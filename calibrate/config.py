@@ -70,6 +70,7 @@ class PriceRow(Record):
     input_usd_per_mtok: Money | None = None
     output_usd_per_mtok: Money = Decimal(0)
     cached_input_usd_per_mtok: Money | None = None
+    cache_write_usd_per_mtok: Money | None = None
     usd_per_hour: Money | None = None
     concurrency: int = Field(1, ge=1)
 
@@ -84,7 +85,7 @@ class PriceRow(Record):
         return self
 
 
-_BY_TOKEN = ("output_usd_per_mtok", "cached_input_usd_per_mtok")
+_BY_TOKEN = ("output_usd_per_mtok", "cached_input_usd_per_mtok", "cache_write_usd_per_mtok")
 _PRICES = ["auto", {"input_usd_per_mtok": 0.25, "output_usd_per_mtok": 2.0}, {"usd_per_hour": 1.2}]
 
 

@@ -7,7 +7,7 @@ from calibrate.decide import Calibration
 from calibrate.drift import input_digests
 from calibrate.fingerprint import digest
 from calibrate.gate import PROCEDURE, Reason
-from calibrate.policy import Attempt, Policy
+from calibrate.policy import Attempt, Inputs, Policy
 from calibrate.project import Project
 from calibrate.task import Task
 
@@ -27,10 +27,11 @@ def attempt_numbers(
     """
     entry = policy.workflows.get(task.name)
     attempts = () if entry is None else entry.attempts
-    evidence = _evidence(task, project, len(task.cases[:cases]))
+    inputs = input_digests(task, project)
+    evidence = _evidence(task, inputs, len(task.cases[:cases]))
     numbers = {}
     for candidate in task.field.candidates:
-        mine = [a for a in attempts if a.claim == _claim(candidate, task, project)]
+        mine = [a for a in attempts if a.claim == _claim(candidate, task, inputs)]
         same = [a.number for a in mine if a.evidence == evidence]
         not_certified = sum(a.verdict != "certified" for a in mine)
         numbers[candidate.alias] = same[0] if same else 1 + not_certified
@@ -42,13 +43,14 @@ def attempts_after(
 ) -> tuple[Attempt, ...]:
     """Return the workflow's attempts with those of this run; one with the same evidence stays."""
     task = calibration.task
+    inputs = input_digests(task, project)
     entry = policy.workflows.get(task.name)
     attempts = {} if entry is None else {(a.claim, a.evidence): a for a in entry.attempts}
     for candidate, verdict in zip(task.field.candidates, calibration.verdicts, strict=True):
         if verdict.reason is Reason.NOT_ASKED:
             continue
-        claim = _claim(candidate, task, project)
-        evidence = _evidence(task, project, verdict.cases)
+        claim = _claim(candidate, task, inputs)
+        evidence = _evidence(task, inputs, verdict.cases)
         attempts[claim, evidence] = Attempt(
             model=candidate.alias,
             number=verdict.attempt,
@@ -59,30 +61,33 @@ def attempts_after(
     return tuple(attempts.values())
 
 
-def _claim(candidate: Candidate, task: Task, project: Project) -> str:
+def _claim(candidate: Candidate, task: Task, inputs: Inputs) -> str:
     """Name what is claimed: that this model, so asked and so graded, meets this bar."""
-    inputs = input_digests(task, project)
     model = candidate.model
-    return digest(
+    return _short(
         {
             "model": [candidate.kind, model.name, model.method, model.parameters],
             "prompt": inputs.prompt,
             "graders": inputs.graders,
             "bar": task.workflow.bar.model_dump(),
         }
-    ).removeprefix("sha256:")[:_DIGITS]
+    )
 
 
-def _evidence(task: Task, project: Project, cases: int) -> str:
+def _evidence(task: Task, inputs: Inputs, cases: int) -> str:
     """Name what the claim is tested on and how: cases, their order, and the rule."""
     workflow = task.workflow
-    return digest(
+    return _short(
         {
-            "dataset": input_digests(task, project).dataset,
+            "dataset": inputs.dataset,
             "cases": cases,
             "seed": workflow.seed,
             "repeats": workflow.repeats,
             "candidates": len(task.field.candidates),
             "procedure": PROCEDURE,
         }
-    ).removeprefix("sha256:")[:_DIGITS]
+    )
+
+
+def _short(value: object) -> str:
+    return digest(value).removeprefix("sha256:")[:_DIGITS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,7 @@ __all__ = [
     "SteppedPrice",
     "TokenPrice",
     "listing_of",
+    "rates_at",
 ]
 
 _MILLION = Decimal(1_000_000)
@@ -27,25 +28,42 @@ _MILLION = Decimal(1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class TokenPrice:
-    """Dollars per million tokens; cached input costs the same as other input unless it says so."""
+    """Dollars per million tokens.
+
+    Input that a provider's prompt cache gave, or that was written to it, costs the same as other
+    input unless the price says so.
+    """
 
     input_usd_per_mtok: Decimal
     output_usd_per_mtok: Decimal
     cached_input_usd_per_mtok: Decimal | None = None
+    cache_write_usd_per_mtok: Decimal | None = None
+
+    @property
+    def cache_read_rate(self) -> Decimal:
+        """Dollars per million tokens that the provider's cache gives."""
+        cached = self.cached_input_usd_per_mtok
+        return self.input_usd_per_mtok if cached is None else cached
+
+    @property
+    def cache_write_rate(self) -> Decimal:
+        """Dollars per million tokens that are written to the provider's cache."""
+        written = self.cache_write_usd_per_mtok
+        return self.input_usd_per_mtok if written is None else written
 
     def cost(self, usage: Usage, latency_s: float) -> Decimal:
-        cached = self.cached_input_usd_per_mtok
-        cached = self.input_usd_per_mtok if cached is None else cached
-        fresh = usage.input_tokens - usage.cached_input_tokens
+        fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
         return (
             fresh * self.input_usd_per_mtok
-            + usage.cached_input_tokens * cached
+            + usage.cached_input_tokens * self.cache_read_rate
+            + usage.cache_write_tokens * self.cache_write_rate
             + usage.output_tokens * self.output_usd_per_mtok
         ) / _MILLION
 
     def estimate(self, input_tokens: int, output_tokens: int, timeout_s: float) -> Decimal:
-        """Return what a request of this size costs, nothing cached."""
-        return self.cost(Usage(input_tokens, output_tokens), timeout_s)
+        """Return the most that a request of this size can cost, whatever a cache does with it."""
+        dearest = max(self.input_usd_per_mtok, self.cache_read_rate, self.cache_write_rate)
+        return (input_tokens * dearest + output_tokens * self.output_usd_per_mtok) / _MILLION
 
     def to_json(self) -> dict[str, Any]:
         row: dict[str, Any] = {
@@ -54,6 +72,8 @@ class TokenPrice:
         }
         if self.cached_input_usd_per_mtok is not None:
             row["cached_input_usd_per_mtok"] = float(self.cached_input_usd_per_mtok)
+        if self.cache_write_usd_per_mtok is not None:
+            row["cache_write_usd_per_mtok"] = float(self.cache_write_usd_per_mtok)
         return row
 
 
@@ -83,20 +103,33 @@ class SteppedPrice:
     steps: tuple[tuple[int, TokenPrice], ...]  # rising
 
     def cost(self, usage: Usage, latency_s: float) -> Decimal:
-        return self._row(usage.input_tokens).cost(usage, latency_s)
+        return self.row(usage.input_tokens).cost(usage, latency_s)
 
     def estimate(self, input_tokens: int, output_tokens: int, timeout_s: float) -> Decimal:
-        return self._row(input_tokens).estimate(input_tokens, output_tokens, timeout_s)
+        """Return the most that a request can cost that is no larger than this."""
+        below = [above for above, _ in self.steps if above < input_tokens]
+        return max(
+            self.row(size).estimate(size, output_tokens, timeout_s)
+            for size in (*below, input_tokens)
+        )
 
     def to_json(self) -> dict[str, Any]:
         steps = [{"above_input_tokens": above, **row.to_json()} for above, row in self.steps]
         return {**self.base.to_json(), "steps": steps}
 
-    def _row(self, input_tokens: int) -> TokenPrice:
+    def row(self, input_tokens: int) -> TokenPrice:
+        """Return the price of a request with so much input."""
         return next((row for above, row in reversed(self.steps) if input_tokens > above), self.base)
 
 
 Price = TokenPrice | SteppedPrice | HourlyPrice
+
+
+def rates_at(price: Price, input_tokens: int) -> TokenPrice | None:
+    """Return what tokens cost in a request with so much input; None where time is paid for."""
+    if isinstance(price, SteppedPrice):
+        return price.row(input_tokens)
+    return price if isinstance(price, TokenPrice) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +149,10 @@ def listing_of(alias: str, model: Model, base_url: str | None) -> Listing:
     row = model.price
     if row.input_usd_per_mtok is not None:
         own = TokenPrice(
-            row.input_usd_per_mtok, row.output_usd_per_mtok, row.cached_input_usd_per_mtok
+            row.input_usd_per_mtok,
+            row.output_usd_per_mtok,
+            row.cached_input_usd_per_mtok,
+            row.cache_write_usd_per_mtok,
         )
         return Listing(own, model.context_window)
     if row.usd_per_hour is not None:
@@ -158,7 +194,11 @@ def _catalogue_listing(alias: str, model: Model, base_url: str) -> Listing:
             found = provider.find_model(model.name.lower())
             if found is not None:
                 row = found.get_prices(datetime.now(UTC))
-                price = _catalogue_price(row, answers=model.method == "chat")
+                price = _catalogue_price(
+                    row,
+                    answers=model.method == "chat",
+                    lists_storage=provider.id == "openrouter",
+                )
                 if price is not None:
                     return Listing(price, model.context_window or found.context_window)
     raise PriceError(
@@ -167,17 +207,21 @@ def _catalogue_listing(alias: str, model: Model, base_url: str) -> Listing:
     )
 
 
-def _catalogue_price(row: Any, *, answers: bool) -> Price | None:
+def _catalogue_price(row: Any, *, answers: bool, lists_storage: bool) -> Price | None:
     """Return a catalogue row as a price; None where it has no plain price for what is used.
 
-    A model that only embeds `answers` nothing, and needs no price for output.
+    A model that only embeds `answers` nothing, and needs no price for output. Where the catalogue
+    `lists_storage`, a cache write below the price of input is what comes on top of it.
     """
-    parts = {part: getattr(row, f"{part}_mtok", None) for part in ("input", "output", "cache_read")}
+    names = ("input", "output", "cache_read", "cache_write")
+    parts = {name: getattr(row, f"{name}_mtok", None) for name in names}
     starts = sorted({step.start for part in parts.values() for step in getattr(part, "tiers", ())})
     rows = [_row_at(parts, tokens, answers=answers) for tokens in (0, *starts)]
     known = [found for found in rows if found is not None]
     if len(known) != len(rows):
         return None
+    if lists_storage:
+        known = [_with_storage(found) for found in known]
     return (
         SteppedPrice(known[0], tuple(zip(starts, known[1:], strict=True))) if starts else known[0]
     )
@@ -187,7 +231,19 @@ def _row_at(parts: dict[str, Any], start: int, *, answers: bool) -> TokenPrice |
     at = {name: _price_at(part, start) for name, part in parts.items()}
     if at["input"] is None or (at["output"] is None and answers):
         return None
-    return TokenPrice(at["input"], at["output"] or Decimal(0), at["cache_read"])
+    output = at["output"] or Decimal(0)
+    return TokenPrice(at["input"], output, at["cache_read"], at["cache_write"])
+
+
+def _with_storage(row: TokenPrice) -> TokenPrice:
+    """Add the input that OpenRouter bills beside the storage of Gemini's cache.
+
+    https://openrouter.ai/docs/features/prompt-caching
+    """
+    storage = row.cache_write_usd_per_mtok
+    if storage is None or storage >= row.input_usd_per_mtok:
+        return row
+    return replace(row, cache_write_usd_per_mtok=row.input_usd_per_mtok + storage)
 
 
 def _price_at(part: Any, start: int) -> Decimal | None:

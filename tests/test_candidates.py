@@ -152,6 +152,32 @@ def test_parameters_that_are_not_the_models_to_choose_are_refused() -> None:
     )
 
 
+def test_what_a_catalogue_price_does_not_cover_is_refused_beside_what_is_calibrates_own() -> None:
+    large = {
+        "endpoint": "o",
+        "name": "gpt-5-mini",
+        "price": "auto",
+        "parameters": {"service_tier": "priority", "bestOf": 2},
+    }
+    auto = {**tiers().models, "large": large}
+    endpoints = {**tiers().endpoints, "o": {"kind": "openai"}}
+    with pytest.raises(ConfigError) as caught:
+        field(tiers(models=auto, endpoints=endpoints))
+    assert caught.value.problems == (
+        "models.large.parameters: bestOf: calibrate sets this itself; remove it",
+        "models.large.parameters: service_tier: priority: costs more than the catalogue's price; "
+        "give price: {input_usd_per_mtok: …, output_usd_per_mtok: …}",
+    )
+
+
+def test_the_order_is_by_the_plain_price_of_input_whatever_a_cache_write_costs() -> None:
+    models = tiers().models
+    price = {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2, "cache_write_usd_per_mtok": 99}
+    writing = {"endpoint": "e", "name": "large-1", "price": price}
+    found = field(tiers(models={**models, "large": writing}))
+    assert candidate("large", found).estimated_usd == Decimal("0.0000215")
+
+
 MESSAGES = (ChatMessage("user", "Hi"),)
 
 

@@ -118,6 +118,11 @@ def test_the_problems_of_all_files_are_told_at_once(project) -> None:
         ),
         (
             "price: {input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.2}",
+            "price: {usd_per_hour: 1, cache_write_usd_per_mtok: 1}",
+            "9: models.small.price: a price is by the hour or by the token, not both",
+        ),
+        (
+            "price: {input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.2}",
             "price: {input_usd_per_mtok: 0.1}",
             "6: models.small: `price` has no `output_usd_per_mtok` (0 where answers are free)",
         ),

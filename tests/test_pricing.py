@@ -16,6 +16,7 @@ from calibrate.pricing import (
     SteppedPrice,
     TokenPrice,
     listing_of,
+    rates_at,
 )
 
 SMALL = TokenPrice(Decimal("0.25"), Decimal("2"), Decimal("0.025"))
@@ -55,6 +56,57 @@ def test_cached_input_may_be_free() -> None:
     assert price.cost(Usage(1000, 0, 600), 9.0) == Decimal("0.0001")
 
 
+WRITING = TokenPrice(Decimal(2), Decimal(10), Decimal("0.2"), Decimal("2.5"))
+
+
+def test_input_that_is_written_to_a_cache_costs_its_own_price() -> None:
+    # 100 fresh * 2 + 300 cached * 0.2 + 600 written * 2.5 + 50 * 10 = 200 + 60 + 1500 + 500
+    usage = Usage(1000, 50, cached_input_tokens=300, cache_write_tokens=600)
+    assert WRITING.cost(usage, 1.0) == Decimal("0.00226")
+
+
+def test_written_input_without_a_price_of_its_own_costs_as_much_as_other_input() -> None:
+    assert SMALL.cost(Usage(1000, 100, cache_write_tokens=600), 9.0) == Decimal("0.00045")
+
+
+@pytest.mark.parametrize(
+    ("price", "most"),
+    [
+        (SMALL, "0.00045"),  # 1000 * 0.25 + 100 * 2
+        (WRITING, "0.0035"),  # 1000 * 2.5 + 100 * 10: all of it may be written
+        # A "cache" that is dearer than what it saves: 1000 * 3 + 100 * 2.
+        (TokenPrice(Decimal(1), Decimal(2), Decimal(3)), "0.0032"),
+        (TokenPrice(Decimal(1), Decimal(2), None, Decimal("0.5")), "0.0012"),
+    ],
+)
+def test_the_most_that_is_set_aside_is_at_the_dearest_rate_of_input(
+    price: TokenPrice, most: str
+) -> None:
+    assert price.estimate(1000, 100, 60.0) == Decimal(most)
+
+
+@given(
+    rates=st.tuples(*[st.decimals(0, 50, places=2)] * 4),
+    steps=st.lists(st.tuples(st.integers(1, 900), st.decimals(0, 50, places=2)), max_size=3),
+    used=st.tuples(*[st.integers(0, 300)] * 4),
+    spare=st.integers(0, 400),
+)
+def test_no_usage_costs_more_than_was_set_aside_for_its_size(
+    rates: tuple[Decimal, ...],
+    steps: list[tuple[int, Decimal]],
+    used: tuple[int, int, int, int],
+    spare: int,
+) -> None:
+    price = SteppedPrice(
+        TokenPrice(*rates),
+        tuple((above, TokenPrice(rate, rates[1])) for above, rate in sorted(steps)),
+    )
+    fresh, cached, written, output = used
+    usage = Usage(fresh + cached + written, output, cached, cache_write_tokens=written)
+    most = price.estimate(usage.input_tokens + spare, output + spare, 1.0)
+    assert price.cost(usage, 1.0) <= most
+
+
 @pytest.mark.parametrize(
     ("input_tokens", "cost"),
     [
@@ -84,6 +136,25 @@ def test_a_stepped_price_says_its_steps() -> None:
     }
 
 
+def test_only_a_price_for_written_input_is_said() -> None:
+    assert WRITING.to_json() == {
+        "input_usd_per_mtok": 2.0,
+        "output_usd_per_mtok": 10.0,
+        "cached_input_usd_per_mtok": 0.2,
+        "cache_write_usd_per_mtok": 2.5,
+    }
+    assert list(SMALL.to_json()) == [
+        *("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok")
+    ]
+
+
+def test_the_rates_are_those_of_the_size_and_a_machine_has_none() -> None:
+    assert rates_at(SMALL, 500_000) is SMALL
+    assert rates_at(STEPPED, 200_000) is SMALL
+    assert rates_at(STEPPED, 200_001) is DEAR
+    assert rates_at(HourlyPrice(Decimal(1), 1), 10) is None
+
+
 def test_a_machine_costs_its_time_shared_by_what_runs_side_by_side() -> None:
     # 1.20 an hour / 3600 s / 8 at a time * 6 s = 0.00025
     price = HourlyPrice(Decimal("1.20"), 8)
@@ -98,6 +169,13 @@ def test_a_projects_own_price_wins_over_the_catalogue() -> None:
     price = TokenPrice(Decimal(1), Decimal(4))
     assert listing_of("small", own, OPENAI) == Listing(price, 8192)
     assert price.to_json() == {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 4.0}
+
+
+def test_a_projects_own_price_may_say_what_written_input_costs() -> None:
+    own = model(input_usd_per_mtok=1, output_usd_per_mtok=4, cache_write_usd_per_mtok="1.25")
+    assert listing_of("m", own, None).price == TokenPrice(
+        Decimal(1), Decimal(4), None, Decimal("1.25")
+    )
 
 
 def test_an_hourly_price_is_listed_as_it_is_written() -> None:
@@ -119,6 +197,23 @@ def test_auto_finds_stepped_prices() -> None:
     below = TokenPrice(Decimal("1.25"), Decimal(10), Decimal("0.125"))
     above = TokenPrice(Decimal("2.5"), Decimal(15), Decimal("0.25"))
     assert price.price == SteppedPrice(below, ((200_000, above),))
+
+
+def test_auto_finds_what_written_input_costs() -> None:
+    price = listing_of("m", model("claude-opus-4-5"), "https://api.anthropic.com/v1").price
+    # https://platform.claude.com/docs/en/about-claude/pricing: 5, a write 6.25, a read 0.50, out 25
+    assert price == TokenPrice(Decimal(5), Decimal(25), Decimal("0.5"), Decimal("6.25"))
+
+
+def test_where_only_the_storage_is_listed_a_write_costs_the_input_too() -> None:
+    base_url = "https://openrouter.ai/api/v1"
+    price = rates_at(listing_of("m", model("google/gemini-2.5-flash"), base_url).price, 0)
+    assert price is not None
+    # 0.30, and five minutes of the 1.00 that an hour of storage costs
+    assert round(price.cache_write_rate, 4) == Decimal("0.3833")
+    claude = rates_at(listing_of("m", model("anthropic/claude-opus-4.5"), base_url).price, 0)
+    assert claude is not None
+    assert claude.cache_write_rate == Decimal("6.25")
 
 
 def test_auto_finds_a_model_that_only_embeds_and_so_has_no_price_for_output() -> None:

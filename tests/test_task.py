@@ -45,7 +45,7 @@ def test_every_problem_of_a_workflow_is_told_at_once(project) -> None:
         "evals/triage.yaml: prompt[1]: line 1: unexpected end of template, expected "
         "'end of print statement'.",
         "endpoints.local.kind: no calibrate.providers plugin is called 'opnai'; did you mean "
-        "'openai'? (known: anthropic, openai)",
+        "'openai'? (known: anthropic, azure, gemini, openai)",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from calibrate.cli.caching import caching_json, caching_lines
 from calibrate.cli.console import data_console
 from calibrate.cli.options import (
     add_json,
@@ -25,6 +26,10 @@ from calibrate.ledger import attempt_numbers
 from calibrate.pipeline import CandidatePlan, Share, TaskPlan, plan
 from calibrate.policy import DEFAULT_PATH
 from calibrate.pricing import Budget
+from calibrate.project import Project
+from calibrate.prompt_caching import PromptCaching, prompt_caching, repetition
+from calibrate.providers import provider
+from calibrate.task import Task
 from calibrate.words import percent
 
 DESCRIPTION = "Say what a run would ask and cost at most, before a cent is spent. Asks nothing."
@@ -44,20 +49,36 @@ def handle(arguments: argparse.Namespace) -> int:
     project = project_of(arguments)
     cases = arguments.cases if isinstance(arguments.cases, int) else None
     policy = policy_so_far(project.root / DEFAULT_PATH)
-    plans = []
+    plans: list[tuple[TaskPlan, dict[str, PromptCaching]]] = []
     for task in load_tasks(project, chosen_names(project, arguments.workflows)):
         with open_client(project, task.name, Budget(None)) as client:
             attempts = attempt_numbers(task, project, policy, cases=cases)
-            plans.append(plan(task, client, share=Share(attempts), cases=cases))
+            found = plan(task, client, share=Share(attempts), cases=cases)
+            plans.append((found, _caching(project, task, cases)))
     if arguments.json:
-        print_json({"workflows": [_as_json(found) for found in plans]})
+        print_json({"workflows": [_as_json(found, caching) for found, caching in plans]})
     else:
-        for found in plans:
-            _print(found)
-    return 0 if all(found.can_certify for found in plans) else 1
+        for found, caching in plans:
+            _print(found, caching)
+    return 0 if all(found.can_certify for found, _ in plans) else 1
 
 
-def _print(found: TaskPlan) -> None:
+def _caching(project: Project, task: Task, cases: int | None) -> dict[str, PromptCaching]:
+    """Return what becomes of the prompts' same beginning, by the candidates that are paid so."""
+    prompts = [task.prompt.messages(case) for case in task.cases[:cases]]
+    candidates = task.field.candidates
+    same = {kind: repetition(kind, prompts) for kind in {c.kind for c in candidates}}
+    known: dict[str, PromptCaching] = {}
+    for candidate in candidates:
+        endpoint = project.tiers.endpoints[candidate.model.endpoint]
+        base_url = endpoint.base_url or provider(candidate.kind).DEFAULT_BASE_URL or ""
+        found = prompt_caching(candidate, base_url, same[candidate.kind])
+        if found is not None:
+            known[candidate.alias] = found
+    return known
+
+
+def _print(found: TaskPlan, caching: dict[str, PromptCaching]) -> None:
     console = data_console()
     floor = found.task.workflow.bar.floor
     console.print(
@@ -84,7 +105,7 @@ def _print(found: TaskPlan) -> None:
         f"a run asks cheapest first and stops at a certified model; "
         f"likely ${found.likely_usd:.4f}, at most ${most:.4f}"
     )
-    print("\n".join(_verdict(found)) + "\n")
+    print("\n".join([*_verdict(found), *caching_lines(caching)]) + "\n")
 
 
 def _verdict(found: TaskPlan) -> list[str]:
@@ -139,7 +160,7 @@ def _power(found: TaskPlan) -> str:
     )
 
 
-def _as_json(found: TaskPlan) -> dict[str, Any]:
+def _as_json(found: TaskPlan, caching: dict[str, PromptCaching]) -> dict[str, Any]:
     return {
         "workflow": found.task.name,
         "cases": found.gate.cases,
@@ -167,6 +188,7 @@ def _as_json(found: TaskPlan) -> dict[str, Any]:
                 "output_tokens_at_most": row.output_tokens,
                 "likely_usd": float(row.likely_usd),
                 "most_usd": float(row.most_usd),
+                "prompt_caching": caching_json(caching.get(row.candidate.alias)),
             }
             for row in found.candidates
         ],

@@ -141,3 +141,47 @@ def test_a_corrupt_cache_is_a_message(calibrate, project) -> None:
     status, stdout, stderr = calibrate("plan")
     assert (status, stdout) == (2, "")
     assert "cache.sqlite: the answer cache cannot be used: file is not a database" in stderr
+
+
+def test_a_long_static_part_is_told_with_what_its_caching_saves(calibrate, project) -> None:
+    local = "base_url: http://127.0.0.1:9/v1"
+    project.edit("evals/tiers.yaml", local, "base_url: https://api.openai.com/v1")
+    project.edit("evals/tiers.yaml", "0.1, output", "0.1, cached_input_usd_per_mtok: 0.01, output")
+    rules = "Mind the rules of the house. " * 200  # 29 * 200 characters
+    project.edit("evals/triage.yaml", "'Answer with", f"'{rules}Answer with")
+    before = project.files()
+    stdout = calibrate("plan").stdout
+    # Of the system message 5,800 and 39 characters, 1,460 tokens, and 4 that it takes itself.
+    assert " input tokens are the same at the start of every prompt\n" in stdout
+    assert "about 1,464 of 1,474 " in stdout
+    assert (
+        "small: the provider's prompt caching reads them at $0.01 instead of $0.1 a million\n"
+    ) in stdout
+    assert "medium: the provider caches prompts, but the price has no `cached_input" in stdout
+    (plan,) = json.loads(calibrate("plan", "--json").stdout)["workflows"]
+    assert plan["candidates"][0]["prompt_caching"] == {
+        "caching": "automatic",
+        "input_tokens": 1474,
+        "same_at_start": 1464,
+        "same_elsewhere": 0,
+        "input_usd_per_mtok": 0.1,
+        "cached_input_usd_per_mtok": 0.01,
+        "cache_write_usd_per_mtok": 0.1,
+    }
+    assert project.files() == before
+
+
+def test_a_static_part_behind_the_case_is_a_warning(calibrate, project) -> None:
+    rules = "Mind the rules of the house. " * 200
+    project.edit("evals/triage.yaml", '"{{ input.message }}"', f"'{{{{ input.message }}}} {rules}'")
+    stdout = calibrate("plan").stdout
+    assert "stand behind a part that changes, where no cache can give them: move the" in stdout
+
+
+def test_a_machine_by_the_hour_has_no_prompt_caching_to_tell_of(calibrate, project) -> None:
+    price = "{input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.2}"
+    project.edit("evals/tiers.yaml", price, "{usd_per_hour: 1}")
+    (plan,) = json.loads(calibrate("plan", "--json").stdout)["workflows"]
+    caching = [row["prompt_caching"] for row in plan["candidates"]]
+    assert caching[0] is None
+    assert caching[1]["caching"] == "unknown"
