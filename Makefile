@@ -8,11 +8,12 @@ WORKFLOWS := support-simple order-extract review-sentiment support-complex
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test audit format schemas readme record e2e clean
+.PHONY: help run test bench audit format schemas readme record e2e clean
 
 help:
 	@echo "make run      measure support-simple from recorded answers; write the policy and report"
 	@echo "make test     format check, lint, types, import contracts, tests with branch coverage"
+	@echo "make bench    speed and memory against a bare client on a loopback server (4 minutes)"
 	@echo "make audit    slow, seeded simulations of what is promised"
 	@echo "make format   format the code"
 	@echo "make schemas  write the JSON Schemas anew from the records"
@@ -42,6 +43,9 @@ test: $(VENV)/ready
 	$(BIN)/coverage run -m pytest -n auto
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+bench: $(VENV)/ready
+	$(BIN)/python tests/benchmarks/bench.py
 
 audit: $(VENV)/ready
 	$(BIN)/python -m pytest -m audit -n auto

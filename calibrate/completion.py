@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cached_property
+from json.encoder import encode_basestring as _quoted
 from typing import Any
 
 from calibrate.fingerprint import canonical_bytes
@@ -63,7 +64,24 @@ class Request:
     @cached_property
     def key(self) -> str:
         """The digest that names this request in the cache and the recordings."""
-        return hashlib.sha256(canonical_bytes(self.to_json())).hexdigest()
+        return hashlib.sha256(self._canonical().encode()).hexdigest()
+
+    def _canonical(self) -> str:
+        """Return the canonical text of `to_json`; put together, for every request needs it."""
+        parameters = canonical_bytes(dict(self.parameters)).decode()
+        logprobs = "true" if self.logprobs else "false"
+        if self.input is not None:
+            before, after = f'"input":{_quoted(self.input)},', ""
+        else:
+            each = (
+                f'{{"content":{_quoted(m.content)},"role":{_quoted(m.role)}}}'
+                for m in self.messages
+            )
+            before, after = "", f'"messages":[{",".join(each)}],'
+        return (
+            f'{{{before}"kind":{_quoted(self.kind)},"logprobs":{logprobs},{after}'
+            f'"name":{_quoted(self.name)},"parameters":{parameters},"repeat":{self.repeat}}}'
+        )
 
     @property
     def texts(self) -> list[str]:
@@ -161,7 +179,6 @@ class Failure:
     message: str
     latency_s: float = 0.0
     status: int = 0
-    retry_after_s: float | None = field(default=None, compare=False)
 
 
 Reply = Completion | Failure

@@ -34,7 +34,7 @@ class Decision:
     over_context: Candidate | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio spells out what a task returns
 class Calibration:
     """A workflow as it was measured, and what was decided; everything that a report shows."""
 

@@ -11,6 +11,7 @@
     ├── ProviderError         an endpoint: unreachable, refusing, or not what it was said to be
     ├── CacheError            the answer cache or a recording
     ├── CacheMiss             an answer that is not recorded, and asking was not allowed
+    ├── ModelMoved            an alias that came to stand for another model during a run
     ├── BudgetError           the spending cap is reached
     ├── PolicyError           routing-policy.yaml
     └── OutputError           a file or folder that cannot be written
@@ -86,6 +87,10 @@ class CacheError(CalibrateError):
 
 class CacheMiss(CalibrateError):
     """An answer that is not recorded while asking is not allowed."""
+
+
+class ModelMoved(CalibrateError):
+    """A model is served under another name than the one that has answered in this run."""
 
 
 class BudgetError(CalibrateError):

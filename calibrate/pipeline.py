@@ -12,6 +12,7 @@ from calibrate.completion import estimated_tokens
 from calibrate.criteria import GatePlan, design_rate, plan_gate
 from calibrate.dataset import Case
 from calibrate.decide import Calibration, choose_route
+from calibrate.errors import ModelMoved
 from calibrate.gate import Outcome, Verdict, judge, next_look, not_asked
 from calibrate.methods import Method, method_for
 from calibrate.runner import run_trials
@@ -94,8 +95,25 @@ async def calibrate(
     """Measure a workflow's candidates, cheapest first, until one is certified; then decide.
 
     With `ask_all` the dearer ones are measured too, for the report. `cases` takes only so many of
-    the seeded order. Progress is told through the two callbacks; nothing is printed.
+    the seeded order. Progress is told through the two callbacks; nothing is printed. Where a
+    model moves meanwhile it is asked anew: answers of two models must not meet in one verdict.
     """
+    while True:
+        try:
+            return await _calibrate_once(task, client, share, cases, ask_all, on_start, on_trial)
+        except ModelMoved:  # a few times at most: see StoredAnswers
+            client.start_over()
+
+
+async def _calibrate_once(
+    task: Task,
+    client: Client,
+    share: Share | None,
+    cases: int | None,
+    ask_all: bool,
+    on_start: Callable[[Candidate, int], None],
+    on_trial: Callable[[AnyTrial], None],
+) -> Calibration:
     chosen_cases = task.cases[:cases]
     field = task.field
     gates = _gates(task, chosen_cases, share)
@@ -107,10 +125,10 @@ async def calibrate(
         verdict = not_asked(gate, candidate.alias, candidate.tier)
         if is_needed or ask_all:
             on_start(candidate, gate.most_cases * gate.repeats)
+            if ask_all:  # at once, and not in batches up to where a verdict could fall
+                await asking[candidate.alias].trials(chosen_cases)
             if is_needed:
                 verdict = await _sequential(gate, asking[candidate.alias], baseline, chosen_cases)
-            if ask_all:
-                await asking[candidate.alias].trials(chosen_cases)
         verdicts.append(verdict)
     trials = {alias: a.so_far(chosen_cases) for alias, a in asking.items() if a.has_begun}
     return Calibration(task, trials, tuple(verdicts), choose_route(field, verdicts))

@@ -93,6 +93,7 @@ class Prompt:
         self._sandbox = _environment()
         self._examples = [{"input": e.input, "expected": e.expected} for e in examples]
         self._labels = list(workflow.labels or ())
+        self._rendered: dict[str, tuple[ChatMessage, ...]] = {}
         self._parts: list[_Part | tuple[ChatMessage, ...]] = []
         problems: list[str] = []
         for index, item in enumerate(workflow.prompt):
@@ -108,7 +109,15 @@ class Prompt:
             raise PromptError(problems)
 
     def messages(self, case: Case) -> tuple[ChatMessage, ...]:
-        """Render the prompt for one case; raises `PromptError` naming each message and the case."""
+        """Return the prompt for one case, the same messages for all models.
+
+        Raises `PromptError` naming each message that cannot be rendered, and the case.
+        """
+        if case.id not in self._rendered:
+            self._rendered[case.id] = self._render(case)
+        return self._rendered[case.id]
+
+    def _render(self, case: Case) -> tuple[ChatMessage, ...]:
         variables = {
             "examples": self._examples,
             "labels": self._labels,

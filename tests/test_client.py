@@ -3,11 +3,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 import re
 import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from string import ascii_lowercase
@@ -30,6 +31,7 @@ from loopback import (
 
 from calibrate.cache import Cache, Recorded, Recordings, write_recordings
 from calibrate.client import Answer, Client, Source, most_usd
+from calibrate.client.retries import ATTEMPTS
 from calibrate.completion import (
     ChatMessage,
     Completion,
@@ -43,6 +45,7 @@ from calibrate.config import Endpoint
 from calibrate.errors import BudgetError, CacheMiss, CalibrateError, ConfigError, ProviderError
 from calibrate.pricing import Budget, HourlyPrice, TokenPrice
 from calibrate.providers import openai
+from calibrate.transports import CHOICE
 
 FREE = TokenPrice(Decimal(0), Decimal(0))
 PRICE = TokenPrice(Decimal(1), Decimal(10))
@@ -136,14 +139,15 @@ def test_an_answer_is_asked_once_then_cached(tmp_path: Path) -> None:
         text="shipping", usage=Usage(1000, 100), served_model="served", latency_s=0.0
     )
     # 1000 * 1 + 100 * 10 dollars per million tokens = 0.002
-    assert first == Answer(ask(), reply, Source.ASKED, attempts=1, paid_usd=Decimal("0.002"))
+    assert first == Answer(ask(), reply, Source.ASKED, paid_usd=Decimal("0.002"))
     assert second == Answer(ask(), reply, Source.CACHED)
+    assert (first.attempts, second.attempts) == (1, 0)
     assert len(server.received) == 1
 
 
 def test_a_recording_comes_before_the_cache_and_both_before_the_server(tmp_path: Path) -> None:
     recordings = tmp_path / "sort.jsonl.gz"
-    reply = Completion(text="recorded", usage=Usage(1, 1), served_model="m", latency_s=0.5)
+    reply = Completion(text="recorded", usage=Usage(1, 1), served_model="served", latency_s=0.5)
     with Loopback(lambda received: chat(f"live {received.asked}")) as server:
         for text in ("a", "b"):
             desk(tmp_path, server).ask(ask(text))
@@ -186,6 +190,28 @@ def test_without_reading_what_is_stored_everything_is_asked_again_but_once(tmp_p
     assert [answer.reply.text for answer in answers] == ["1", "1"]
     assert later.reply.text == "1"  # type: ignore[union-attr]
     assert len(server.received) == 2
+
+
+def test_without_a_cache_an_answer_is_asked_once_a_run(tmp_path: Path) -> None:
+    async def ask_twice(endpoints: dict[str, Endpoint]) -> list[Answer]:
+        budget = Budget(None)
+        client = Client(endpoints, recordings=Recordings(None), cache=None, budget=budget)
+        async with client:
+            return [await client.ask("e", ask(), FREE) for _ in range(2)]
+
+    with Loopback(lambda received: chat(str(received.number))) as server:
+        first, second = asyncio.run(ask_twice({"e": endpoint(server)}))
+    assert first is second
+    assert len(server.received) == 1
+
+
+def test_a_client_tells_how_many_requests_an_endpoint_may_have_in_flight(tmp_path: Path) -> None:
+    with Loopback(lambda _: chat("a")) as server:
+
+        async def use(client: Client) -> int:
+            return client.concurrency("e")
+
+        assert desk(tmp_path, server, concurrency=7).run(use) == 7
 
 
 def test_a_client_tells_what_is_stored_without_asking(tmp_path: Path) -> None:
@@ -246,7 +272,7 @@ def test_anthropic_is_asked_in_its_own_words(tmp_path: Path) -> None:
 
 
 TRANSIENT = {
-    "rate limited": (error(429, "slow down"), FailureReason.RATE_LIMITED, 5),
+    "rate limited": (error(429, "slow down"), FailureReason.RATE_LIMITED, 9),
     "server error": (error(500, "oops"), FailureReason.SERVER_ERROR, 5),
     "overloaded": (error(529, "overloaded"), FailureReason.SERVER_ERROR, 5),
     "gateway time-out": (error(504, "late"), FailureReason.TIMEOUT, 3),
@@ -304,15 +330,106 @@ def test_waits_grow_with_jitter_and_have_a_ceiling(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("header", "wait"), [("7", 7.0), ("0", 0.0), ("3600", 60.0)])
-def test_the_servers_own_wait_is_honoured_up_to_a_minute(
-    tmp_path: Path, header: str, wait: float
-) -> None:
-    slow = error(429, "slow down", headers={"retry-after": header})
-    with Loopback(in_turn(slow, chat("a"))) as server:
+def test_refusals_are_asked_again_for_longer_than_the_minute_of_a_limit(tmp_path: Path) -> None:
+    with Loopback(lambda _: error(429, "slow down")) as server:
         asked = desk(tmp_path, server)
         asked.ask(ask())
-    assert asked.time.waits == [wait]
+    # 0.5, 1, 2, 4, 8, 16, 32 and 60 s, of which half is jitter
+    assert len(asked.time.waits) == 8
+    assert 123.5 / 2 <= sum(asked.time.waits) <= 123.5
+    assert max(asked.time.waits) <= 60
+
+
+def test_each_kind_of_failure_is_counted_for_itself(tmp_path: Path) -> None:
+    responses = [error(429, "slow down"), dropped(), error(500, "oops")] * 2
+    with Loopback(in_turn(*responses, chat("a"))) as server:
+        answer = desk(tmp_path, server).ask(ask())
+    assert isinstance(answer.reply, Completion)
+    assert [failure.reason for failure in answer.failures] == [
+        FailureReason.RATE_LIMITED,
+        FailureReason.BAD_RESPONSE,
+        FailureReason.SERVER_ERROR,
+    ] * 2
+    assert answer.attempts == len(server.received) == 7
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_servers_own_wait_is_kept_by_every_request(tmp_path: Path, status: int) -> None:
+    slow = error(status, "slow down", headers={"retry-after": "7"})
+    with Loopback(in_turn(slow, chat("a"))) as server:
+        asked = desk(tmp_path, server, concurrency=1)
+
+        async def both(client: Client) -> list[float]:
+            async def one(text: str) -> float:
+                await client.ask("e", ask(text), FREE)
+                return asked.time.now - 1000
+
+            return await asyncio.gather(one("1"), one("2"))
+
+        assert asked.run(both) == [7, 7]
+    assert [received.asked for received in server.received] == ["1", "2", "1"]
+    assert asked.time.waits == [7]
+
+
+def test_a_server_that_asks_for_no_wait_is_not_asked_without_any(tmp_path: Path) -> None:
+    slow = error(429, "slow down", headers={"retry-after": "0"})
+    with Loopback(in_turn(slow, slow, chat("a"))) as server:
+        asked = desk(tmp_path, server)
+        asked.ask(ask())
+    assert [0.25 <= asked.time.waits[0] <= 0.5, 0.5 <= asked.time.waits[1] <= 1] == [True, True]
+
+
+def test_a_server_that_asks_for_more_than_minutes_ends_the_run(tmp_path: Path) -> None:
+    slow = error(429, "no more today", headers={"retry-after": "3600"})
+    with Loopback(in_turn(chat("a"), slow)) as server:
+        found = desk(tmp_path, server, concurrency=1).ask_all([ask("1"), ask("2"), ask("3")])
+        kept = desk(tmp_path, server, offline=True).ask(ask("1"))
+    assert {refusal(error_, ProviderError) for error_ in found[1:]} == {
+        f"endpoint 'e' ({server.base_url}): HTTP 429: no more today (try again in 3600 s); "
+        "every answer so far is kept"
+    }
+    assert len(server.received) == 2
+    assert kept.source is Source.CACHED
+
+
+def test_what_the_server_has_left_is_kept_to(tmp_path: Path) -> None:
+    def script(received: Received) -> Response:
+        headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20s"}
+        return replace(chat("a"), headers=headers) if received.number == 0 else chat("a")
+
+    with Loopback(script) as server:
+        asked = desk(tmp_path, server, concurrency=1)
+        asked.ask_all([ask("1"), ask("2")])
+    assert asked.time.waits == [20]
+
+
+def test_tokens_per_minute_are_kept(tmp_path: Path) -> None:
+    # Each is counted as 1 token of text, 4 for the message and 95 set aside: 100; then as 11.
+    requests = [ask(letter, max_output_tokens=95) for letter in "abcd"]
+    with Loopback(lambda _: chat("a")) as server:
+        asked = desk(tmp_path, server, concurrency=1, tokens_per_minute=130)
+        asked.ask_all(requests)
+    # 11 + 11 + 100 fit into 130, 33 + 100 do not.
+    assert len(server.received) == 4
+    assert [round(wait) for wait in asked.time.waits] == [60]
+
+
+def test_refusals_take_slots_of_their_endpoint(tmp_path: Path) -> None:
+    eight = threading.Barrier(8)
+
+    def script(received: Received) -> Response:
+        if received.number < 8:
+            eight.wait(20)
+            return error(429, "slow down")
+        if received.number == 8:
+            server.most_in_flight = 1
+        return chat("a").after(0.02)
+
+    with Loopback(script) as server:
+        desk(tmp_path, server, concurrency=8).ask_all([ask(str(n)) for n in range(8)])
+    # Eight refusals leave four slots, and the first four answers give one back.
+    assert len(server.received) == 16
+    assert server.most_in_flight <= 5
 
 
 def test_a_time_out_is_asked_again_and_each_attempt_is_paid_for_at_its_worst(
@@ -457,6 +574,89 @@ def test_identical_requests_in_flight_are_asked_once(tmp_path: Path) -> None:
         answers = desk(tmp_path, server).run(crowd)
     assert [answer.reply.text for answer in answers] == ["a"] * 20
     assert len(server.received) == 1
+
+
+def test_when_one_of_several_askers_gives_up_the_others_are_answered(tmp_path: Path) -> None:
+    first_left = threading.Event()
+
+    def script(_: Received) -> Response:
+        first_left.wait(20)
+        return chat("a")
+
+    async def use(client: Client) -> Answer:
+        first, second = (asyncio.ensure_future(client.ask("e", ask(), FREE)) for _ in range(2))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        first_left.set()
+        return await second
+
+    with Loopback(script) as server:
+        answer: Answer = desk(tmp_path, server).run(use)
+    assert isinstance(answer.reply, Completion)
+    assert len(server.received) == 1
+
+
+def test_a_client_that_is_closed_ends_what_is_in_flight_and_counts_it_as_paid(
+    tmp_path: Path,
+) -> None:
+    arrived, closed = threading.Event(), threading.Event()
+
+    def script(_: Received) -> Response:
+        arrived.set()
+        closed.wait(20)
+        return chat("a")
+
+    async def use(client: Client) -> None:
+        asking = asyncio.ensure_future(client.ask("e", ask(max_output_tokens=8), PRICE))
+        await asyncio.to_thread(arrived.wait, 20)
+        asking.cancel()
+
+    with Loopback(script) as server:
+        asked = desk(tmp_path, server)
+        asked.run(use)
+        closed.set()
+    assert asked.budget.spent_usd == Decimal("0.000118")  # its worst case
+
+
+# Of a hundred requests so many get this instead of an answer.
+FAULTS = {
+    "refused": (10, error(429, "slow down")),
+    "broken": (5, error(500, "oops")),
+    "hanging": (2, chat("late").after(30)),
+    "dropped": (2, dropped()),
+    "garbage": (2, Response(200, b"<html>")),
+}
+
+
+@pytest.mark.parametrize("transport", ["fast", "standard"])
+def test_on_a_bad_server_every_request_is_answered_or_accounted_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    monkeypatch.setenv(CHOICE, transport)
+    weights, responses = zip(*FAULTS.values(), strict=True)
+    luck = random.Random(7)  # noqa: S311 - the same faults every time
+    lots = luck.choices([None, *responses], weights=[100 - sum(weights), *weights], k=2000)
+
+    def script(received: Received) -> Response:
+        return lots[received.number] or chat(received.asked, usage=USAGE)
+
+    requests = [ask(str(number), max_output_tokens=8) for number in range(200)]
+    with Loopback(script) as server:
+        asked = desk(tmp_path, server, concurrency=8, timeout_s=1)
+        found = asked.ask_all(requests, PRICE)
+        again = desk(tmp_path, server, offline=True).ask_all(requests, PRICE)
+    answers = [answer for answer in found if isinstance(answer, Answer)]
+    assert len(answers) == len(again) == 200
+    for answer in answers:
+        if isinstance(answer.reply, Completion):
+            assert answer.reply.text == answer.request.messages[0].content
+        else:
+            alike = sum(failure.reason is answer.reply.reason for failure in answer.failures)
+            assert alike + 1 == ATTEMPTS[answer.reply.reason]
+    assert sum(answer.attempts for answer in answers) == len(server.received)
+    assert sum((answer.paid_usd for answer in answers), Decimal(0)) == asked.budget.spent_usd
 
 
 def test_the_server_never_sees_more_than_the_limit_in_flight(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from calibrate.completion import (
     reply_from_json,
     reply_to_json,
 )
+from calibrate.fingerprint import digest
 
 CHAT = Request(
     "openai",
@@ -46,6 +47,29 @@ def test_the_key_of_an_embedding_never_changes() -> None:
     # $ printf '%s' '{"input":"Where is it?","kind":"openai","logprobs":false,"name":"mini",
     #   "parameters":{},"repeat":0}' | sha256sum
     assert EMBED.key == "6c28a57f1fb375215622c539e266ab0fbbac939358a5edb08e77662d8969e1ad"
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.dictionaries(
+        st.text(max_size=3),
+        st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    ),
+    st.booleans(),
+)
+def test_the_key_is_the_digest_of_the_canonical_request(
+    text: str, parameters: dict[str, object], is_chat: bool
+) -> None:
+    request = Request(
+        "openai",
+        text,
+        (ChatMessage("user", text), ChatMessage("system", "x")) if is_chat else (),
+        None if is_chat else text,
+        parameters,
+        is_chat,
+        2,
+    )
+    assert request.key == digest(request.to_json()).removeprefix("sha256:")
 
 
 def test_the_key_does_not_depend_on_the_order_of_parameters_or_on_how_a_number_is_written() -> None:

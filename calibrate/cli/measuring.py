@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -61,6 +62,7 @@ async def measure(
     ) as opened:
         async with opened as client:
             with (
+                _notes(task, client),
                 Progress(task.name) as progress,
                 _recording(arguments.record, project, task, client),
             ):
@@ -84,6 +86,16 @@ async def measure(
             "and run again with --retry-failed"
         )
     return Measured(tuple(found), _spent(client, budget))
+
+
+@contextmanager
+def _notes(task: Task, client: Client) -> Iterator[None]:
+    """Say at the end, however the run ends, which stored answers it did not use, and why."""
+    try:
+        yield
+    finally:
+        for note in client.notes():
+            print(f"note: {task.name}: {note}", file=sys.stderr)
 
 
 @contextmanager

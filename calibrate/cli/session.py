@@ -8,6 +8,7 @@ from pathlib import Path
 
 from calibrate.cache import Cache, Recorded, Recordings, write_recordings
 from calibrate.client import Answer, Client
+from calibrate.completion import Completion
 from calibrate.errors import ConfigError, OutputError
 from calibrate.pricing import Budget
 from calibrate.project import Project
@@ -66,8 +67,15 @@ def save_recordings(project: Project, workflow: str, answers: list[Answer]) -> i
     """Add a run's answers to the workflow's recordings; return how many there are then."""
     path = recordings_folder(project) / f"{workflow}.jsonl.gz"
     kept = {answer.request.key: Recorded(answer.request, answer.reply) for answer in answers}
-    for recorded in Recordings(path, str(path)).all():
-        kept.setdefault(recorded.request.key, recorded)
+    names: dict[tuple[str, str], set[str]] = {}  # what each model is served as now
+    for new in kept.values():
+        if isinstance(new.reply, Completion):
+            model = new.request.kind, new.request.name
+            names.setdefault(model, set()).add(new.reply.served_model)
+    for old in Recordings(path, str(path)).all():
+        now = names.get((old.request.kind, old.request.name))
+        if not now or not isinstance(old.reply, Completion) or old.reply.served_model in now:
+            kept.setdefault(old.request.key, old)
     return write_recordings(path, kept.values())
 
 

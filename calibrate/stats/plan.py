@@ -164,19 +164,24 @@ def build_plan(
 
 @functools.lru_cache(maxsize=4096)
 def plan_for(cases: int, floor: float, rate: float, *, alpha: float, power: float = 0.9) -> Plan:
-    """Return the shortest plan of at most `cases` that accepts at `rate` with this power.
+    """Return a plan of at most `cases`, nearly the shortest, that has this power at `rate`.
 
     Lengths are multiples of 10 (of 20 above 1000 cases, and so on). Where none has the power, the
     plan uses all cases and spends its error later, which gives up calls for power.
     """
     step = 10 * max(1, math.ceil(cases / 1000))
-    for n in range(step, cases + 1, step):
-        if _most_power(n, floor, rate, alpha) < power:
-            continue
-        plan = build_plan(n, floor, rate, alpha=alpha)
+    lengths = range(step, cases + 1, step)
+    able = [n for n in lengths if _most_power(n, floor, rate, alpha) >= power]
+    shortest = None
+    low, high = 0, len(able)
+    while low < high:  # the power rises with the length, but for small steps back
+        middle = (low + high) // 2
+        plan = build_plan(able[middle], floor, rate, alpha=alpha)
         if operating_characteristics(plan, rate).accept_probability >= power:
-            return plan
-    return build_plan(cases, floor, rate, alpha=alpha, spending=SHORT_SPENDING)
+            shortest, high = plan, middle
+        else:
+            low = middle + 1
+    return shortest or build_plan(cases, floor, rate, alpha=alpha, spending=SHORT_SPENDING)
 
 
 def settle_many(plan: Plan, passed: NDArray[np.bool_]) -> Crossings:
