@@ -1,8 +1,9 @@
 """A table of outcomes that already exist, as one matrix of scores for each task.
 
 The table has one row an item and model: `item_id`, `task`, `model`, `score` in [0, 1], and where
-known `cost_usd` and `group`; other columns are not read. Only the items that every model of a task
-has count, so that models are compared on the same items.
+known `cost_usd` and `group`, and for cascades `confidence` and `latency_s`; other columns are not
+read. Only the items that every model of a task has count, so that models are compared on the same
+items.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,7 +29,13 @@ Codes = NDArray[np.int64]
 
 REQUIRED = ("item_id", "task", "model", "score")
 KNOWN = (*REQUIRED, "cost_usd", "group")
+SERVED = ("confidence", "latency_s")  # what is seen at serve time; only cascades use it
 SHOWN = 20  # problems of one kind; more of the same say nothing new
+_MEASURES = (
+    ("cost_usd", 0.0, "an amount of dollars"),
+    ("confidence", -np.inf, "a finite number"),
+    ("latency_s", 0.0, "a number of seconds"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,9 @@ class TaskOutcomes:
     """What several models scored on the same items of one task.
 
     `scores` and `costs_usd` have one row a model and one column an item. `groups` numbers the
-    items that depend on each other; an item without a group is one by itself. `costs_usd` and
-    `groups` are None where the table does not have them for the whole task.
+    items that depend on each other; an item without a group is one by itself. `costs_usd`,
+    `groups` and `latencies_s` are None where the table does not have them for the whole task.
+    `signals` (higher: more trust) has NaN where one is missing, and is None where all are.
     """
 
     task: str
@@ -47,6 +55,8 @@ class TaskOutcomes:
     costs_usd: Floats | None
     groups: Codes | None
     left_out: int = 0  # items that some model lacks
+    signals: Floats | None = None
+    latencies_s: Floats | None = None
 
     @property
     def is_binary(self) -> bool:
@@ -57,21 +67,24 @@ class TaskOutcomes:
         """Return the first `cases` items (or all) of the order that `seed` and the ids fix."""
         keys = [(seeded_order_key(seed, item), item) for item in self.items]
         chosen = sorted(range(len(keys)), key=keys.__getitem__)[:cases]
-        return TaskOutcomes(
-            self.task,
-            self.models,
-            tuple(self.items[at] for at in chosen),
-            self.scores[:, chosen],
-            None if self.costs_usd is None else self.costs_usd[:, chosen],
-            None if self.groups is None else self.groups[chosen],
-            self.left_out,
+        return replace(
+            self,
+            items=tuple(self.items[at] for at in chosen),
+            scores=self.scores[:, chosen],
+            costs_usd=None if self.costs_usd is None else self.costs_usd[:, chosen],
+            groups=None if self.groups is None else self.groups[chosen],
+            signals=None if self.signals is None else self.signals[:, chosen],
+            latencies_s=None if self.latencies_s is None else self.latencies_s[:, chosen],
         )
 
 
-def load_outcomes(path: Path) -> tuple[TaskOutcomes, ...]:
-    """Return every task of a table by name; raises `DatasetError` with all that is wrong."""
+def load_outcomes(path: Path, *, with_signals: bool = False) -> tuple[TaskOutcomes, ...]:
+    """Return every task of a table by name; raises `DatasetError` with all that is wrong.
+
+    What is seen at serve time is read, and checked, only `with_signals`.
+    """
     place = str(path)
-    frame = _read(path, place)
+    frame = _read(path, place, (*KNOWN, *SERVED) if with_signals else KNOWN)
     rows = _Rows(frame)
     problems = [*_cell_problems(frame, rows), *_pair_problems(rows)]
     if not problems:
@@ -98,7 +111,10 @@ class _Rows:
         self.task, self.model, self.item = (codes[c][order] for c in ("task", "model", "item_id"))
         self.group = codes["group"][order] if "group" in codes else None
         self.score = _numbers(frame["score"])[order]
-        self.cost = _numbers(frame["cost_usd"])[order] if "cost_usd" in frame else None
+        self.cost, self.signal, self.latency = (
+            _numbers(frame[column])[order] if column in frame else None
+            for column in ("cost_usd", *SERVED)
+        )
         pair = self.task * len(self.names["item_id"]) + self.item
         _, self.first, self.pair, self.count = np.unique(
             pair, return_index=True, return_inverse=True, return_counts=True
@@ -115,7 +131,10 @@ class _Rows:
 
     def _task(self, code: int, models: Codes, rows: Codes, left_out: int) -> TaskOutcomes:
         shape = (len(models), len(rows) // len(models))
-        costs = None if self.cost is None else self.cost[rows].reshape(shape)
+        costs, signals, latencies = (
+            None if column is None else column[rows].reshape(shape)
+            for column in (self.cost, self.signal, self.latency)
+        )
         first = rows[: shape[1]]
         return TaskOutcomes(
             task=self.names["task"][code],
@@ -125,6 +144,8 @@ class _Rows:
             costs_usd=None if costs is None or np.isnan(costs).any() else costs,
             groups=None if self.group is None else _clusters(self.group[first]),
             left_out=left_out,
+            signals=None if signals is None or np.isnan(signals).all() else signals,
+            latencies_s=None if latencies is None or np.isnan(latencies).any() else latencies,
         )
 
 
@@ -147,13 +168,14 @@ def _cell_problems(frame: pd.DataFrame, rows: _Rows) -> Iterator[str]:
         f"row {at + 1}: `score` must be a number in [0, 1], {_said(cell)}"
         for at, cell in zip(bad, frame["score"].iloc[bad], strict=True)
     )
-    if "cost_usd" in frame:
-        cost, given = _numbers(frame["cost_usd"]), frame["cost_usd"].notna().to_numpy()
-        bad = np.flatnonzero(given & ~((cost >= 0) & np.isfinite(cost)))
-        yield from _shown(
-            f"row {at + 1}: `cost_usd` must be an amount of dollars, {_said(cell)}"
-            for at, cell in zip(bad, frame["cost_usd"].iloc[bad], strict=True)
-        )
+    for column, low, what in _MEASURES:
+        if column in frame:
+            found, given = _numbers(frame[column]), _is_given(frame[column])
+            bad = np.flatnonzero(given & ~((found >= low) & np.isfinite(found)))
+            yield from _shown(
+                f"row {at + 1}: `{column}` must be {what}, {_said(cell)}"
+                for at, cell in zip(bad, frame[column].iloc[bad], strict=True)
+            )
 
 
 def _pair_problems(rows: _Rows) -> Iterator[str]:
@@ -175,6 +197,14 @@ def _pair_problems(rows: _Rows) -> Iterator[str]:
             f"group at row {rows.number[other[at]]}"
             for at in odd
         )
+
+
+def _is_given(column: pd.Series) -> NDArray[np.bool_]:
+    """Return which cells hold something; a signal or latency that is `nan` is a missing one."""
+    given = column.notna().to_numpy()
+    if column.name in SERVED and not pd.api.types.is_numeric_dtype(column):
+        given = given & (column.astype(str).str.lower() != "nan").to_numpy()
+    return np.asarray(given, dtype=bool)
 
 
 def _said(cell: object) -> str:
@@ -204,7 +234,7 @@ def _numbers(column: pd.Series) -> Floats:
     return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
 
 
-def _read(path: Path, place: str) -> pd.DataFrame:
+def _read(path: Path, place: str, known: tuple[str, ...]) -> pd.DataFrame:
     readers = {".csv": _read_csv, ".csv.gz": _read_csv, ".parquet": _read_parquet}
     reader = next((readers[end] for end in readers if path.name.endswith(end)), None)
     if reader is None:
@@ -212,7 +242,7 @@ def _read(path: Path, place: str) -> pd.DataFrame:
     if not path.is_file():
         raise DatasetError(f"{place}: no such file")
     try:
-        frame = reader(path, place)
+        frame = reader(path, place, known)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DatasetError(f"{place}: cannot be read: {error}") from error
     if frame.empty:
@@ -220,24 +250,24 @@ def _read(path: Path, place: str) -> pd.DataFrame:
     return frame
 
 
-def _checked_header(place: str, names: list[str]) -> list[str]:
+def _checked_header(place: str, names: list[str], known: tuple[str, ...]) -> list[str]:
     """Return the columns to read; raises for those that are missing or stand there twice."""
     problems = [
-        f"{place}: no column is called `{column}`{did_you_mean(column, set(names) - set(KNOWN))}"
+        f"{place}: no column is called `{column}`{did_you_mean(column, set(names) - set(known))}"
         for column in REQUIRED
         if column not in names
     ]
-    problems += [f"{place}: column `{c}` was given twice" for c in KNOWN if names.count(c) > 1]
+    problems += [f"{place}: column `{c}` was given twice" for c in known if names.count(c) > 1]
     if problems:
         raise DatasetError(problems)
-    return [name for name in names if name in KNOWN]
+    return [name for name in names if name in known]
 
 
-def _read_csv(path: Path, place: str) -> pd.DataFrame:
+def _read_csv(path: Path, place: str, known: tuple[str, ...]) -> pd.DataFrame:
     texts = dict.fromkeys(("item_id", "task", "model", "group"), "category")
     try:
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig")
-        columns = _checked_header(place, [str(name) for name in header.iloc[0]])
+        columns = _checked_header(place, [str(name) for name in header.iloc[0]], known)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # cells that would be dropped
             # All columns are read: with `usecols` a row of too many cells would go unseen.
@@ -257,7 +287,7 @@ def _read_csv(path: Path, place: str) -> pd.DataFrame:
         raise DatasetError(f"{place}: not CSV: {error}") from error
 
 
-def _read_parquet(path: Path, place: str) -> pd.DataFrame:
+def _read_parquet(path: Path, place: str, known: tuple[str, ...]) -> pd.DataFrame:
     try:
         import pyarrow.parquet
     except ImportError:
@@ -266,7 +296,7 @@ def _read_parquet(path: Path, place: str) -> pd.DataFrame:
         ) from None
     try:
         names = pyarrow.parquet.read_schema(path).names
-        table = pyarrow.parquet.read_table(path, columns=_checked_header(place, names))
+        table = pyarrow.parquet.read_table(path, columns=_checked_header(place, names, known))
         nested = [field.name for field in table.schema if pyarrow.types.is_nested(field.type)]
         if nested:
             raise DatasetError(f"{place}: column `{c}` must hold plain values" for c in nested)

@@ -14,43 +14,37 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.cascade import Cascade, SignalQuality, scores_at, signal_quality
 from calibrate.decide import Status
 from calibrate.errors import UsageError, did_you_mean
 from calibrate.gate import Outcome, Reason
+from calibrate.hypotheses import BEST, Hypotheses, ReplayBar
 from calibrate.outcomes import TaskOutcomes
-from calibrate.stats.exact import (
-    clopper_pearson,
-    sample_size_for_rate,
-    sequence_p_value,
-    upper_tail,
-)
+from calibrate.routes import CertifiedRoute, RouteSearch, search_routes
+from calibrate.stats.exact import clopper_pearson, sample_size_for_rate
 from calibrate.stats.multiple import fallback_graph, graphical
-from calibrate.stats.together import Bets, Steps, side_by_side
+from calibrate.stats.together import Steps, side_by_side
 
-__all__ = ["BEST", "RULE", "ReplayBar", "ReplayVerdict", "Replayed", "replay", "replay_all"]
+__all__ = [
+    "BEST",
+    "RULE",
+    "SIGNAL",
+    "Cascading",
+    "Escalation",
+    "ReplayBar",
+    "ReplayVerdict",
+    "Replayed",
+    "replay",
+    "replay_all",
+]
 
 Floats = NDArray[np.float64]
 
 RULE: Literal["sequential", "full"] = "full"
-BEST = "best"  # as a baseline: whichever model is the best
-LONG = 1000  # items from which on the binomial tail is as good as the rank of the whole sequence
+SIGNAL = "confidence"  # the table's column
 TOGETHER = 256  # tasks whose bets are computed at once
 SHOWN = 20  # tasks that lack the baseline
 SETTLE_LIMIT = 100_000  # cases; a longer search would say nothing that can be acted on
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayBar:
-    """The least that is acceptable: a mean score, a share of the baseline's, or both."""
-
-    pass_rate: float | None = None
-    of_baseline: float | None = None
-    baseline: str = BEST
-    confidence: float = 0.95
-
-    @property
-    def alpha(self) -> float:
-        return round(1 - self.confidence, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +69,37 @@ class ReplayVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalation:
+    """When a route's model hands a request on, and what that means on the items.
+
+    At the share `break_even` it would cost as much as the stronger model by itself.
+    """
+
+    below: float
+    to: str
+    share: float
+    break_even: float
+    latency_p95_s: float | None
+    grid: tuple[float, ...]  # falling; thresholds between these part the items no differently
+
+
+@dataclass(frozen=True, slots=True)
+class Cascading:
+    """What was looked at besides the single models; `signals` are in the order of the verdicts."""
+
+    escalation: Escalation | None  # of the route; None: it is a single model
+    signals: tuple[SignalQuality | None, ...]
+    thresholds: int
+    tested: int
+    lacking: Literal["costs", "signals"] | None  # without which there are no cascades
+
+
+@dataclass(frozen=True, slots=True)
 class Replayed:
-    """A task's route and what stands behind it; `verdicts` are cheapest first."""
+    """A task's route and what stands behind it; `verdicts` are cheapest first.
+
+    Where the route is a cascade, `route` names its first model and has the figures of the whole.
+    """
 
     task: str
     bar: ReplayBar
@@ -88,6 +111,11 @@ class Replayed:
     clusters: int | None  # independent groups of items, where the table has them
     left_out: int
     test: Literal["exact", "betting"]
+    cascading: Cascading | None = None  # None: cascades were not asked for
+
+    @property
+    def escalation(self) -> Escalation | None:
+        return None if self.cascading is None else self.cascading.escalation
 
     @property
     def relative_cost(self) -> float | None:
@@ -97,7 +125,12 @@ class Replayed:
 
 
 def replay(
-    outcomes: TaskOutcomes, bar: ReplayBar, *, cases: int | None = None, seed: int = 0
+    outcomes: TaskOutcomes,
+    bar: ReplayBar,
+    *,
+    cases: int | None = None,
+    seed: int = 0,
+    cascades: bool = False,
 ) -> Replayed:
     """Return the cheapest model of a task that is certified, with what was found of each.
 
@@ -108,49 +141,90 @@ def replay(
     an order fixed by cost and name, from the dearest down. *Failed* is a test of its own at
     alpha / k. Without costs the names are the order, and the first stands for the cheapest.
     Source: `calibrate.stats.multiple`; Berger, Technometrics 24 (1982), 295-300.
+
+    With `cascades` the route may be a cascade, and the guarantee is over all of them as well:
+    `search_routes` shares the error out. Against the observed best, what is certified but costs
+    more than that model is not taken.
     """
-    return replay_all([outcomes], bar, cases=cases, seed=seed)[0]
+    return replay_all([outcomes], bar, cases=cases, seed=seed, cascades=cascades)[0]
 
 
 def replay_all(
-    tasks: Sequence[TaskOutcomes], bar: ReplayBar, *, cases: int | None = None, seed: int = 0
+    tasks: Sequence[TaskOutcomes],
+    bar: ReplayBar,
+    *,
+    cases: int | None = None,
+    seed: int = 0,
+    cascades: bool = False,
 ) -> list[Replayed]:
     """Return what `replay` finds for each task; the bets of many are computed together."""
     problems = [text for task in tasks if (text := _baseline_problem(task, bar)) is not None]
     if problems:
         raise UsageError(problems[:SHOWN])
+    steps = _cascade_steps if cascades else _steps
     done: list[Replayed] = []
     for start in range(0, len(tasks), TOGETHER):
-        done += side_by_side([_steps(t, bar, cases, seed) for t in tasks[start : start + TOGETHER]])
+        done += side_by_side([steps(t, bar, cases, seed) for t in tasks[start : start + TOGETHER]])
     return done
 
 
 def _steps(outcomes: TaskOutcomes, bar: ReplayBar, cases: int | None, seed: int) -> Steps[Replayed]:
-    used = outcomes.drawn(seed, cases)
-    known = used.costs_usd is not None
-    costs = np.zeros(len(used.models)) if used.costs_usd is None else used.costs_usd.mean(axis=1)
-    order = np.lexsort((np.arange(len(costs)), costs))  # cheapest first; the names are sorted
-    baseline = _baseline(used, bar, order)
-    tests = _Tests(used, bar, baseline, is_exact=outcomes.is_binary and used.groups is None)
+    tests, order, costs = _prepared(outcomes, bar, cases, seed)
     graph = fallback_graph(len(order))
     above = yield from tests.above(bar.alpha * graph.weights[0])
     adjusted = graphical(above[order[::-1]].tolist(), graph, alpha=bar.alpha).adjusted[::-1]
-    below = yield from tests.below(bar.alpha / len(order))
-    failed = below <= bar.alpha / len(order)
-    verdicts = tuple(
+    verdicts = yield from _verdicts(tests, order, costs, adjusted)
+    return _replayed(tests, verdicts, is_exact=tests.is_exact and bar.of_baseline is None)
+
+
+def _cascade_steps(
+    outcomes: TaskOutcomes, bar: ReplayBar, cases: int | None, seed: int
+) -> Steps[Replayed]:
+    tests, order, costs = _prepared(outcomes, bar, cases, seed)
+    search = search_routes(tests, order)
+    verdicts = yield from _verdicts(tests, order, costs, search.adjusted[order].tolist())
+    found = _replayed(tests, verdicts, is_exact=tests.is_exact)
+    cheapest = search.cheapest
+    if cheapest is not None and _is_too_dear(cheapest, found):
+        found, cheapest = replace(found, status=Status.UNCERTIFIED, route=found.baseline), None
+    if cheapest is not None and cheapest.cascade is not None:
+        route = _cascade_verdict(tests, cheapest, cheapest.cascade)
+        found = replace(found, status=Status.CERTIFIED, route=route)
+    return replace(found, cascading=_cascading(tests, order, search, cheapest))
+
+
+def _prepared(
+    outcomes: TaskOutcomes, bar: ReplayBar, cases: int | None, seed: int
+) -> tuple[Hypotheses, NDArray[np.int64], Floats]:
+    """Return the tests of the items that count, the models from the cheapest, and their costs."""
+    used = outcomes.drawn(seed, cases)
+    costs = np.zeros(len(used.models)) if used.costs_usd is None else used.costs_usd.mean(axis=1)
+    order = np.lexsort((np.arange(len(costs)), costs))  # the names are sorted
+    is_exact = outcomes.is_binary and used.groups is None
+    return Hypotheses(used, bar, _baseline(used, bar, order), is_exact), order, costs
+
+
+def _verdicts(
+    tests: Hypotheses, order: NDArray[np.int64], costs: Floats, adjusted: Sequence[float]
+) -> Steps[tuple[ReplayVerdict, ...]]:
+    level = tests.bar.alpha / len(order)
+    failed = (yield from tests.below(level)) <= level
+    known = tests.used.costs_usd is not None
+    return tuple(
         _verdict(tests, at, adjusted[i], bool(failed[at]), float(costs[at]) if known else None)
         for i, at in enumerate(order.tolist())
     )
-    return _replayed(tests, verdicts)
 
 
-def _replayed(tests: _Tests, verdicts: tuple[ReplayVerdict, ...]) -> Replayed:
-    used, bar = tests.used, tests.bar
+def _replayed(
+    tests: Hypotheses, verdicts: tuple[ReplayVerdict, ...], *, is_exact: bool
+) -> Replayed:
+    used = tests.used
     reference = next(v for v in verdicts if v.model == used.models[tests.baseline])
     status, route = _route(verdicts, reference)
     return Replayed(
         task=used.task,
-        bar=bar,
+        bar=tests.bar,
         status=status,
         route=route,
         baseline=reference,
@@ -158,96 +232,61 @@ def _replayed(tests: _Tests, verdicts: tuple[ReplayVerdict, ...]) -> Replayed:
         cases=len(used.items),
         clusters=None if used.groups is None else len(np.unique(used.groups)),
         left_out=used.left_out,
-        test="exact" if tests.is_exact and bar.of_baseline is None else "betting",
+        test="exact" if is_exact else "betting",
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Tests:
-    """The p-values of every model, for and against it.
-
-    Scores of 0 and 1 of independent items have the exact test; all others, and the differences
-    from a baseline, are bet on: `bet_clusters` and `bet_paired`, for all models at once.
-    """
-
-    used: TaskOutcomes
-    bar: ReplayBar
-    baseline: int
-    is_exact: bool
-
-    def above(self, level: float) -> Steps[Floats]:
-        """Return the p-values against `it misses a part of the bar`; bets aim at `level`."""
-        scores, p = self.used.scores, np.zeros(len(self.used.models))
-        if self.bar.pass_rate is not None:
-            p = yield from self._rate(scores, self.bar.pass_rate, level)
-        if self.bar.of_baseline is not None:
-            # Any model that ever scores keeps that share of itself.
-            p = np.where(scores.any(axis=1), p, 1.0)
-            models, differences, margin = self._pairs(self.bar.of_baseline)
-            np.maximum.at(p, models, (yield from self._bets(differences, margin, level)))
-        return p
-
-    def below(self, level: float) -> Steps[Floats]:
-        """Return the p-values against `it meets the bar`: a part is missed (Bonferroni)."""
-        scores, p, parts = self.used.scores, np.ones(len(self.used.models)), 0
-        if self.bar.pass_rate is not None:
-            parts += 1
-        if self.bar.of_baseline is not None:
-            parts += len(p) - 1 if self.bar.baseline == BEST else 1
-        level /= max(parts, 1)
-        if self.bar.pass_rate is not None:
-            p = yield from self._rate(1.0 - scores, 1.0 - self.bar.pass_rate, level)
-        if self.bar.of_baseline is not None:
-            models, differences, margin = self._pairs(self.bar.of_baseline)
-            found = yield from self._bets(1.0 - differences, 1.0 - margin, level)
-            np.minimum.at(p, models, found)
-        bounded: Floats = np.minimum(p * max(parts, 1), 1.0)
-        return bounded
-
-    def _pairs(self, share: float) -> tuple[NDArray[np.int64], Floats, float]:
-        """Return c - share x b for each model c and rival b, put on [0, 1], and where 0 is."""
-        k = len(self.used.models)
-        rivals = range(k) if self.bar.baseline == BEST else (self.baseline,)
-        pairs = np.array([(c, b) for c in range(k) for b in rivals if c != b], dtype=np.int64)
-        models, others = pairs.reshape(-1, 2).T
-        scores = self.used.scores
-        differences = (scores[models] - share * scores[others] + share) / (1 + share)
-        return models, np.clip(differences, 0.0, 1.0), share / (1 + share)
-
-    def _rate(self, scores: Floats, floor: float, level: float) -> Steps[Floats]:
-        if not self.is_exact:
-            return (yield from self._bets(scores, floor, level))
-        return np.array([_exact(row > 0.5, floor) for row in scores])
-
-    def _bets(self, scores: Floats, mean: float, level: float) -> Steps[Floats]:
-        """Return each row's p-value against `at most mean`; 1 where the sample is not above."""
-        p = np.ones(len(scores))
-        rows = np.flatnonzero(scores.mean(axis=1) > mean)
-        if len(rows):
-            stakes = _stakes(scores[rows], mean, self.used.groups)
-            p[rows] = yield Bets(stakes, mean, level)
-        return p
+def _is_too_dear(route: CertifiedRoute, found: Replayed) -> bool:
+    """Return whether the observed best, which is not known to fail, costs less."""
+    if found.bar.baseline != BEST or found.baseline.outcome is Outcome.FAILED:
+        return False
+    return route.cost_usd > (found.baseline.cost_usd_per_item or 0.0)
 
 
-def _exact(passed: NDArray[np.bool_], floor: float) -> float:
-    """Return the exact p-value against `rate <= floor`; 1 where the sample is not above."""
-    count, n = int(passed.sum()), len(passed)
-    if count <= floor * n:
-        return 1.0
-    return upper_tail(count, n, floor) if n > LONG else sequence_p_value(passed, floor)
+def _cascade_verdict(tests: Hypotheses, route: CertifiedRoute, cascade: Cascade) -> ReplayVerdict:
+    """Return the figures of a certified cascade, under the name of its first model."""
+    verdict = ReplayVerdict(
+        model=tests.used.models[route.model],
+        outcome=Outcome.CERTIFIED,
+        reason=Reason.QUALITY,
+        adjusted_p_value=route.adjusted_p_value,
+        estimate=float(cascade.quality[route.at]),
+        cost_usd_per_item=route.cost_usd,
+    )
+    if not tests.is_exact:
+        return verdict
+    passed = int(scores_at(cascade, route.at, tests.used.scores).sum())
+    return _with_bounds(verdict, passed, len(tests.used.items), tests.bar.alpha)
 
 
-def _stakes(scores: Floats, mean: float, groups: NDArray[np.int64] | None) -> Floats:
-    """Return one observation a cluster, in the order of its first item: see `bet_clusters`."""
-    if groups is None:
-        return scores
-    _, first, cluster = np.unique(groups, return_index=True, return_inverse=True)
-    place = np.argsort(np.argsort(first))[cluster]
-    by_cluster = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[by_cluster], np.arange(len(first)))
-    sums = np.add.reduceat(scores[:, by_cluster] - mean, starts, axis=1)
-    stakes: Floats = np.clip(mean + sums / np.bincount(place).max(), 0.0, 1.0)
-    return stakes
+def _cascading(
+    tests: Hypotheses,
+    order: NDArray[np.int64],
+    search: RouteSearch,
+    route: CertifiedRoute | None,
+) -> Cascading:
+    used = tests.used
+    signals = np.full_like(used.scores, np.nan) if used.signals is None else used.signals
+    quality = tuple(signal_quality(signals[at], used.scores[at]) for at in order.tolist())
+    lacking: Literal["costs", "signals"] | None = None
+    if used.costs_usd is None or used.signals is None:
+        lacking = "costs" if used.costs_usd is None else "signals"
+    escalation = None
+    if route is not None and route.cascade is not None:
+        escalation = _escalation(used, route.cascade, route.at)
+    return Cascading(escalation, quality, search.thresholds, search.tested, lacking)
+
+
+def _escalation(used: TaskOutcomes, cascade: Cascade, at: int) -> Escalation:
+    late = cascade.latency_p95_s
+    return Escalation(
+        below=float(cascade.below[at]),
+        to=used.models[cascade.strong],
+        share=float(cascade.escalated[at]),
+        break_even=cascade.break_even,
+        latency_p95_s=None if late is None else float(late[at]),
+        grid=tuple(cascade.below.tolist()),
+    )
 
 
 def _baseline(used: TaskOutcomes, bar: ReplayBar, order: NDArray[np.int64]) -> int:
@@ -273,7 +312,7 @@ def _cases_to_settle(estimate: float, floor: float, alpha: float) -> int | None:
 
 
 def _verdict(
-    tests: _Tests, model: int, adjusted: float, failed: bool, cost: float | None
+    tests: Hypotheses, model: int, adjusted: float, failed: bool, cost: float | None
 ) -> ReplayVerdict:
     scores, bar = tests.used.scores[model], tests.bar
     certified = adjusted <= bar.alpha
@@ -288,18 +327,17 @@ def _verdict(
     )
     if not tests.is_exact:
         return verdict
-    bounds = clopper_pearson(int(scores.sum()), len(scores), alpha=bar.alpha)
-    more = None
-    if bar.pass_rate is not None and bar.of_baseline is None and not (certified or failed):
-        share = bar.alpha / len(tests.used.models)
-        more = _cases_to_settle(bounds.estimate, bar.pass_rate, share)
-    return replace(
-        verdict,
-        passed=bounds.successes,
-        lower_bound=bounds.low,
-        upper_bound=bounds.high,
-        cases_to_settle=more,
-    )
+    verdict = _with_bounds(verdict, int(scores.sum()), len(scores), bar.alpha)
+    if bar.pass_rate is None or bar.of_baseline is not None or certified or failed:
+        return verdict
+    share = bar.alpha / len(tests.used.models)
+    more = _cases_to_settle(verdict.estimate, bar.pass_rate, share)
+    return replace(verdict, cases_to_settle=more)
+
+
+def _with_bounds(verdict: ReplayVerdict, passed: int, n: int, alpha: float) -> ReplayVerdict:
+    bounds = clopper_pearson(passed, n, alpha=alpha)
+    return replace(verdict, passed=passed, lower_bound=bounds.low, upper_bound=bounds.high)
 
 
 def _route(

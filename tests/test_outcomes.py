@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -105,6 +106,52 @@ def test_every_bad_cell_is_named(tmp_path) -> None:
         "row 8: `cost_usd` must be an amount of dollars, got '-1.0'",
         "row 9: `cost_usd` must be an amount of dollars, got 'inf'",
         "row 11: item 'i' of task 't' has a score of model 'm' at row 10 already",
+    ]
+
+
+SERVED = """\
+item_id,task,model,score,confidence,latency_s
+a,sort,small,0,0.25,1.5
+b,sort,small,1,,2
+a,sort,large,1,nan,3
+b,sort,large,1,-7.5,4
+a,sum,small,1,,
+"""
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_signals_and_latencies_are_read_where_they_are_asked_for(tmp_path, name) -> None:
+    path = written(tmp_path, SERVED, "t.csv")
+    if name == "t.parquet":
+        frame = pd.read_csv(path)
+        path = tmp_path / name
+        frame.to_parquet(path)
+    (sort, total), plain = load_outcomes(path, with_signals=True), load_outcomes(path)
+    assert sort.signals is not None
+    assert sort.latencies_s is not None
+    # large, small; an empty cell and `nan` are no signal
+    assert np.nan_to_num(sort.signals, nan=99).tolist() == [[99, -7.5], [0.25, 99]]
+    assert sort.latencies_s.tolist() == [[3, 4], [1.5, 2]]
+    assert (total.signals, total.latencies_s) == (None, None)
+    assert all(task.signals is None and task.latencies_s is None for task in plain)
+    drawn = sort.drawn(1, 1)
+    assert drawn.signals is not None
+    assert drawn.latencies_s is not None
+    at = sort.items.index(drawn.items[0])
+    assert drawn.latencies_s.tolist() == sort.latencies_s[:, [at]].tolist()
+    assert (np.isnan(drawn.signals) == np.isnan(sort.signals[:, [at]])).all()
+
+
+def test_a_bad_signal_is_named_where_signals_are_read(tmp_path) -> None:
+    path = written(tmp_path, SERVED.replace("0.25,1.5", "sure,-1").replace("-7.5,4", "inf,inf"))
+    assert len(load_outcomes(path)) == 2
+    with pytest.raises(DatasetError) as caught:
+        load_outcomes(path, with_signals=True)
+    assert [problem.removeprefix(f"{path}: ") for problem in caught.value.problems] == [
+        "row 1: `confidence` must be a finite number, got 'sure'",
+        "row 4: `confidence` must be a finite number, got 'inf'",
+        "row 1: `latency_s` must be a number of seconds, got '-1.0'",
+        "row 4: `latency_s` must be a number of seconds, got 'inf'",
     ]
 
 

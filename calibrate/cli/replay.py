@@ -7,12 +7,13 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from calibrate.cascade import SignalQuality
 from calibrate.certificate import rounded
 from calibrate.cli.console import data_console
 from calibrate.cli.options import add_json, case_count, print_json
@@ -20,7 +21,16 @@ from calibrate.decide import Status
 from calibrate.errors import UsageError
 from calibrate.gate import Outcome
 from calibrate.outcomes import load_outcomes
-from calibrate.replay import BEST, RULE, ReplayBar, Replayed, ReplayVerdict, replay_all
+from calibrate.replay import (
+    BEST,
+    RULE,
+    SIGNAL,
+    Cascading,
+    ReplayBar,
+    Replayed,
+    ReplayVerdict,
+    replay_all,
+)
 from calibrate.words import money, percent
 
 DESCRIPTION = "Decide from a table of outcomes that already exist. Asks nothing."
@@ -30,6 +40,7 @@ SHOWN_TASKS = 40
 _REJECTED = (
     *("model", "verdict", "reason", "cases_used", "estimate", "lower_bound", "upper_bound"),
 )
+_LEFT = ("model", "verdict", SIGNAL)
 _STYLES = {Outcome.CERTIFIED: "green", Outcome.FAILED: "red", Outcome.UNDECIDED: "yellow"}
 
 
@@ -38,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "table",
         metavar="TABLE",
         type=Path,
-        help="CSV or Parquet: item_id, task, model, score; where known cost_usd and group",
+        help="CSV or Parquet: item_id, task, model, score; where known cost_usd and group, and "
+        "for cascades confidence and latency_s",
     )
     parser.add_argument(
         "--pass-rate", metavar="P", type=_rate, help="the least mean score that is acceptable"
@@ -63,6 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cases", metavar="N|all", type=case_count, help="only the first N of the seeded order"
     )
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--cascades",
+        action="store_true",
+        help="also a cheap model first, and a dearer one where its confidence is low",
+    )
     add_json(parser)
 
 
@@ -73,7 +90,8 @@ def handle(arguments: argparse.Namespace) -> int:
         arguments.pass_rate, arguments.of_baseline, arguments.baseline, arguments.confidence
     )
     cases = arguments.cases if isinstance(arguments.cases, int) else None
-    done = replay_all(load_outcomes(arguments.table), bar, cases=cases, seed=arguments.seed)
+    tasks = load_outcomes(arguments.table, with_signals=arguments.cascades)
+    done = replay_all(tasks, bar, cases=cases, seed=arguments.seed, cascades=arguments.cascades)
     if arguments.json:
         print_json({"tasks": [_as_json(found) for found in done]})
     else:
@@ -111,7 +129,7 @@ def _as_json(found: Replayed) -> dict[str, Any]:
         "task": found.task,
         "status": found.status.value,
         "model": found.route.model,
-        "route": {"model": found.route.model, "escalation": None},
+        "route": {"model": found.route.model, "escalation": _escalation_json(found)},
         "baseline": found.baseline.model,
         "evidence": _evidence_json(found),
         "verdicts": [_verdict_json(found, verdict) for verdict in found.verdicts],
@@ -121,9 +139,16 @@ def _as_json(found: Replayed) -> dict[str, Any]:
     }
 
 
+def _escalation_json(found: Replayed) -> dict[str, Any] | None:
+    route = found.escalation
+    if route is None:
+        return None
+    return {"signal": SIGNAL, "below": rounded(route.below), "to": route.to}
+
+
 def _evidence_json(found: Replayed) -> dict[str, Any]:
-    route, relative = found.route, found.relative_cost
-    return {
+    route, relative, escalation = found.route, found.relative_cost, found.escalation
+    evidence = {
         "bar": _bar_json(found.bar),
         "rule": RULE,
         "test": found.test,
@@ -146,14 +171,50 @@ def _evidence_json(found: Replayed) -> dict[str, Any]:
         "baseline_cost_usd_per_1k_requests": _per_1k(found.baseline),
         "baseline_cost_basis": _basis(found.baseline),
         "saving": None if relative is None else rounded(1 - relative),
-        "latency_p95_s": None,
+        "latency_p95_s": None if escalation is None else _maybe(escalation.latency_p95_s),
         "signature": _signature(found),
         "rejected": [
             {key: row[key] for key in _REJECTED}
             for row in map(partial(_verdict_json, found), found.verdicts)
-            if row["model"] != route.model
+            if escalation or row["model"] != route.model
         ],
         "cases_to_settle": route.cases_to_settle,
+    }
+    if found.cascading is not None:
+        evidence["cascades"] = _cascades_json(found, found.cascading)
+    return evidence
+
+
+def _cascades_json(found: Replayed, cascading: Cascading) -> dict[str, Any]:
+    escalation = cascading.escalation
+    return {
+        "sentence": _cascade_sentence(found, cascading),
+        "escalation_rate": None if escalation is None else rounded(escalation.share),
+        "break_even_rate": None if escalation is None else rounded(escalation.break_even),
+        "grid": None if escalation is None else [rounded(below) for below in escalation.grid],
+        "thresholds": cascading.thresholds,
+        "tested": cascading.tested,
+        "lacking": cascading.lacking,
+        "signals": [
+            _signal_json(verdict.model, signal)
+            for verdict, signal in zip(found.verdicts, cascading.signals, strict=True)
+            if signal is not None
+        ],
+    }
+
+
+def _signal_json(model: str, signal: SignalQuality) -> dict[str, Any]:
+    area = signal.auroc
+    return {
+        "model": model,
+        "signal": SIGNAL,
+        "known": rounded(signal.known),
+        "worth": signal.worth,
+        "auroc": None if area is None else rounded(area.estimate),
+        "auroc_low": None if area is None else rounded(area.low),
+        "auroc_high": None if area is None else rounded(area.high),
+        "auroc_confidence": None if area is None else area.confidence,
+        "over_confidence": _maybe(signal.over_confidence),
     }
 
 
@@ -182,12 +243,15 @@ def _verdict_json(found: Replayed, verdict: ReplayVerdict) -> dict[str, Any]:
 def _signature(found: Replayed) -> str:
     """Return the one line that names what the decision rests on, to be pasted."""
     bar = {key: value for key, value in _bar_json(found.bar).items() if key != "confidence"}
+    route, escalation = found.route.model, found.escalation
+    if escalation is not None:
+        route += f",{SIGNAL}<{rounded(escalation.below)},{escalation.to}"
     parts = {
-        "model": found.route.model,
+        "model": route,
         "n": found.cases,
         "bar": ",".join(f"{key}={value}" for key, value in bar.items()),
         "alpha": f"{found.bar.alpha:g}/{len(found.verdicts)}",
-        "test": f"{found.test}-{RULE}",
+        "test": f"{found.test}-{RULE}" + ("" if found.cascading is None else "-cascades"),
     }
     return "|".join([found.task, *(f"{key}:{value}" for key, value in parts.items())])
 
@@ -222,21 +286,59 @@ def _print_task(console: Console, found: Replayed) -> None:
     if found.left_out:
         notes.append(f"{found.left_out:,} left out that some model lacks")
     console.print(f"[bold]{escape(found.task)}[/]: {escape(', '.join(notes))}")
+    console.print(_table(found))
+    if found.cascading is not None:
+        print(_cascade_sentence(found, found.cascading))
+    print(f"{_decision(found)}\n")
+
+
+def _table(found: Replayed) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "score", "bound ≥", "p", "$ per 1k", "verdict"):
-        table.add_column(title, justify="left" if title in ("model", "verdict") else "right")
-    for verdict in found.verdicts:
+    titles = ["model", "score", "bound ≥", "p", "$ per 1k", "verdict"]
+    for title in titles if found.cascading is None else [*titles, SIGNAL]:
+        justify: Literal["left", "right"] = "left" if title in _LEFT else "right"
+        table.add_column(title, justify=justify)
+    chosen = {found.route.model, found.escalation.to if found.escalation else found.route.model}
+    signals = found.cascading.signals if found.cascading else (None,) * len(found.verdicts)
+    for verdict, signal in zip(found.verdicts, signals, strict=True):
         cost, name = _per_1k(verdict), escape(verdict.model)
-        table.add_row(
-            f"[bold]{name}[/]" if verdict is found.route else name,
+        row = [
+            f"[bold]{name}[/]" if verdict.model in chosen else name,
             percent(verdict.estimate),
             percent(verdict.lower_bound),
             f"{verdict.adjusted_p_value:.2g}",
             "–" if cost is None else money(cost),
             f"[{_STYLES[verdict.outcome]}]{verdict.outcome}[/]",
+        ]
+        table.add_row(*row if found.cascading is None else [*row, _signal_words(signal)])
+    return table
+
+
+def _signal_words(signal: SignalQuality | None) -> str:
+    if signal is None:
+        return "none"
+    if signal.auroc is None:
+        return signal.worth
+    area = signal.auroc
+    return f"{signal.worth}, AUROC {area.estimate:.2f} ({area.low:.2f} to {area.high:.2f})"
+
+
+def _cascade_sentence(found: Replayed, cascading: Cascading) -> str:
+    """Return what came of the cascades: what the chosen one saves, or why there is none."""
+    escalation = cascading.escalation
+    if escalation is not None:
+        whole = next(v for v in found.verdicts if v.model == escalation.to).cost_usd_per_item or 1.0
+        saved = 1 - (found.route.cost_usd_per_item or 0.0) / whole
+        return (
+            f"escalates {percent(escalation.share)} of requests: {percent(saved)} cheaper than "
+            f"sending all to {escalation.to}; breaks even at {percent(escalation.break_even)}"
         )
-    console.print(table)
-    print(f"{_decision(found)}\n")
+    if cascading.lacking is not None:
+        column = {"costs": "cost_usd", "signals": SIGNAL}[cascading.lacking]
+        return f"no cascades: the table has no `{column}` for this task"
+    if not cascading.thresholds:
+        return f"no cascades: no model's `{SIGNAL}` parts the items"
+    return "no cascade is certified that costs less"
 
 
 def _bar_words(found: Replayed) -> str:
@@ -250,9 +352,14 @@ def _bar_words(found: Replayed) -> str:
 
 def _decision(found: Replayed) -> str:
     """Return the decision in one line, and what it costs where that is known."""
+    route = found.route.model
+    if found.escalation is not None:
+        route += f", with {SIGNAL} below {found.escalation.below:g} to {found.escalation.to}"
+    is_dearer = any(verdict.outcome is Outcome.CERTIFIED for verdict in found.verdicts)
+    nothing = "what is certified costs more" if is_dearer else "nothing is certified"
     words = {
-        Status.CERTIFIED: f"goes to {found.route.model}: certified",
-        Status.UNCERTIFIED: f"nothing is certified; keep {found.route.model}",
+        Status.CERTIFIED: f"goes to {route}: certified",
+        Status.UNCERTIFIED: f"{nothing}; keep {found.route.model}",
         Status.UNMET: f"no model meets the bar; {found.route.model} comes nearest",
     }[found.status]
     relative = found.relative_cost

@@ -1,0 +1,182 @@
+"""Answers that exist, replayed as "cheap first, escalate when the signal is low"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.stats.auroc import Auroc, auroc
+from calibrate.stats.thresholds import threshold_grid
+
+__all__ = ["Cascade", "SignalQuality", "cascades", "count_pairs", "scores_at", "signal_quality"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+Places = NDArray[np.intp]
+
+LATENCY_QUANTILE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """A cheap model and a dearer one, at every threshold of the cheap one's signal.
+
+    A case escalates where the signal is below the threshold or missing; a signal at the threshold
+    stays. Thresholds fall, and so does the share that escalates; both ends, where all or none do,
+    are left out, being the single models. Of thresholds that part the cases alike the highest is
+    kept. `order` has the cases from the most trusted one, and `kept` counts those that stay. An
+    escalated case costs, and waits for, both calls.
+    """
+
+    cheap: int
+    strong: int
+    order: Places
+    kept: Counts
+    below: Floats
+    escalated: Floats  # the share of the cases
+    quality: Floats  # the mean score
+    cost_usd: Floats  # a case
+    latency_p95_s: Floats | None
+    break_even: float  # the share at which it costs as much as the dearer model by itself
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalQuality:
+    """How well a model's signal tells its right answers from its wrong ones.
+
+    Of all items a share `known` has a signal; the rest is about those. `auroc` is None where all
+    answers are right or all are wrong, and `over_confidence`, the mean signal less the mean
+    score, for a signal that is no probability.
+    """
+
+    known: float
+    auroc: Auroc | None
+    over_confidence: float | None
+
+    @property
+    def worth(self) -> Literal["informative", "useless", "harmful", "unknown"]:
+        """What the interval says: harmful is a signal that is higher where answers are wrong."""
+        if self.auroc is None:
+            return "unknown"
+        if self.auroc.low > 0.5:
+            return "informative"
+        return "harmful" if self.auroc.high < 0.5 else "useless"
+
+
+def cascades(
+    scores: Floats, signals: Floats, costs_usd: Floats, latencies_s: Floats | None = None
+) -> list[Cascade]:
+    """Return the cascades of each model and every dearer one, at all thresholds at once.
+
+    All arguments have one row a model and one column a case; NaN is a missing signal. A pair
+    whose cheap model has no signal that parts the cases has no threshold.
+    """
+    means = costs_usd.mean(axis=1)
+    parts = [_parts(signal) for signal in signals]
+    return [
+        _cascade(cheap, strong, parts[cheap], means, (scores, costs_usd, latencies_s))
+        for strong in range(len(scores))
+        for cheap in range(len(scores))
+        if means[cheap] < means[strong]
+    ]
+
+
+def scores_at(cascade: Cascade, at: int, scores: Floats) -> Floats:
+    """Return what the cascade scores on each case at one of its thresholds."""
+    stays = cascade.order[: cascade.kept[at]]
+    found: Floats = scores[cascade.strong].copy()
+    found[stays] = scores[cascade.cheap, stays]
+    return found
+
+
+def signal_quality(signal: Floats, scores: Floats) -> SignalQuality | None:
+    """Return what a model's signal is worth; None where it has none on any case."""
+    known = ~np.isnan(signal)
+    if not known.any():
+        return None
+    signal, scores = signal[known], scores[known]
+    is_probability = bool(((signal >= 0) & (signal <= 1)).all())
+    return SignalQuality(
+        known=float(known.mean()),
+        auroc=auroc(signal, scores),
+        over_confidence=float(signal.mean() - scores.mean()) if is_probability else None,
+    )
+
+
+def count_pairs(cascade: Cascade, passed: Bools) -> Counts:
+    """Return how the cascade compares with each model, at each threshold, where scores are binary.
+
+    `passed` has one row a model. The last of three axes (model, threshold, count) counts the
+    cases that one of the two passes, that only the model passes, and that only the cascade does.
+    """
+    rivals = passed[:, cascade.order]
+    cheap, strong = rivals[cascade.cheap], rivals[cascade.strong]
+    counts = (
+        _parted(rivals | cheap, rivals | strong, cascade.kept),
+        _parted(rivals & ~cheap, rivals & ~strong, cascade.kept),
+        _parted(~rivals & cheap, ~rivals & strong, cascade.kept),
+    )
+    return np.stack(counts, axis=-1)
+
+
+def _parts(signal: Floats) -> tuple[Places, Counts, Floats]:
+    """Return the cases from the most trusted one, and how many stay at which thresholds."""
+    distrust = -np.where(np.isnan(signal), -np.inf, signal)
+    order = np.argsort(distrust, kind="stable")
+    grid = threshold_grid(signal)[::-1]
+    kept = np.searchsorted(distrust[order], -grid, side="right")
+    kept, first = np.unique(kept, return_index=True)
+    inner = (kept > 0) & (kept < len(signal))
+    return order, kept[inner].astype(np.int64), grid[first][inner]
+
+
+def _cascade(
+    cheap: int,
+    strong: int,
+    parts: tuple[Places, Counts, Floats],
+    means: Floats,
+    answers: tuple[Floats, Floats, Floats | None],
+) -> Cascade:
+    order, kept, below = parts
+    scores, costs, latencies = answers
+    n = len(order)
+    late = None if latencies is None else (latencies[cheap, order], latencies[strong, order])
+    return Cascade(
+        cheap=cheap,
+        strong=strong,
+        order=order,
+        kept=kept,
+        below=below,
+        escalated=(n - kept) / n,
+        quality=_parted(scores[cheap, order], scores[strong, order], kept) / n,
+        cost_usd=means[cheap] + _parted(np.zeros(n), costs[strong, order], kept) / n,
+        latency_p95_s=None if late is None else _p95(late[0], late[0] + late[1], kept),
+        break_even=float(1 - means[cheap] / means[strong]),
+    )
+
+
+def _parted(staying: NDArray[Any], escalated: NDArray[Any], kept: Counts) -> NDArray[Any]:
+    """Return the sums over the first of one and the rest of the other, at each number kept."""
+    first, second = np.cumsum(staying, axis=-1), np.cumsum(escalated, axis=-1)
+    found: NDArray[Any] = first[..., kept - 1] + (second[..., -1:] - second[..., kept - 1])
+    return found
+
+
+def _p95(staying: Floats, escalated: Floats, kept: Counts) -> Floats:
+    at = ceil(LATENCY_QUANTILE * len(staying)) - 1
+    # Nobody is faster for having escalated: what is below the cheap model's quantile even then
+    # is below that of every cascade.
+    matters = np.flatnonzero(escalated >= np.partition(staying, at)[at])
+    stays = matters < kept[:, None]
+    mixed = np.where(stays, staying[matters], escalated[matters])
+    at -= len(staying) - len(matters)
+    found: Floats = np.partition(mixed, at, axis=1)[:, at]
+    return found.copy()  # a view would keep all of it
