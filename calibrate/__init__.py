@@ -10,16 +10,20 @@ if TYPE_CHECKING:
     from calibrate.errors import CalibrateError as CalibrateError
     from calibrate.policy import Policy as Policy
     from calibrate.policy import Route as Route
+    from calibrate.policy import Routes as Routes
     from calibrate.policy import load_policy as load_policy
+    from calibrate.policy import load_routes as load_routes
 
 __version__ = "0.1.0"
-__all__ = ["CalibrateError", "Policy", "Route", "load_policy"]
+__all__ = ["CalibrateError", "Policy", "Route", "Routes", "load_policy", "load_routes"]
 
 _HOMES = {
     "CalibrateError": "calibrate.errors",
     "Policy": "calibrate.policy",
     "Route": "calibrate.policy",
+    "Routes": "calibrate.policy",
     "load_policy": "calibrate.policy",
+    "load_routes": "calibrate.policy",
 }
 
 

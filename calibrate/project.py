@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,7 @@ def load_project(root: Path | None = None, tiers_file: str = TIERS_FILE) -> Proj
     """Read a project's files; raises `ConfigError` with every problem of every file."""
     root = find_root(Path.cwd()) if root is None else root
     problems: list[str] = []
+    names: list[str] = []
     tiers = gather(problems, lambda: _load_tiers(root, tiers_file))
     workflows = {}
     for path in sorted((root / "evals").glob("*.yml")):
@@ -68,9 +69,15 @@ def load_project(root: Path | None = None, tiers_file: str = TIERS_FILE) -> Proj
     for path in sorted((root / "evals").glob("*.yaml")):
         if path.stem == "tiers" or path.stem.startswith("tiers."):
             continue
+        names.append(path.stem)
         loaded = gather(problems, partial(_load_workflow, path, tiers))
         if loaded is not None:
             workflows[path.stem] = loaded
+    problems += _name_problems(names)
+    default = None if tiers is None else tiers.default_route
+    if default is not None and default not in names:
+        hint = did_you_mean(default, names)
+        problems.append(f"{tiers_file}: default_route: no workflow is called {default!r}{hint}")
     if problems or tiers is None:
         raise ConfigError(problems)
     return Project(root, tiers, workflows)
@@ -122,6 +129,31 @@ def _load_workflow(path: Path, tiers: Tiers | None) -> Workflow:
         for index, tier in enumerate(workflow.tiers or [])
         if tiers is not None and tier not in tiers.tiers
     ]
+    if tiers is not None:
+        problems += _override_problems(workflow, tiers, document)
     if problems:
         raise ConfigError(problems)
     return workflow
+
+
+def _override_problems(workflow: Workflow, tiers: Tiers, document: Document) -> Iterator[str]:
+    if workflow.overrides is None:
+        return
+    considered = [tiers.baseline_model]
+    for tier in workflow.tiers or tiers.tiers:
+        considered += tiers.tiers.get(tier, ())
+    alias = workflow.overrides.model
+    if alias not in considered:
+        hint = did_you_mean(alias, considered)
+        yield document.at(
+            ("overrides", "model"),
+            f"no model of the workflow's tiers is called {alias!r}{hint}",
+        )
+
+
+def _name_problems(names: Iterable[str]) -> Iterator[str]:
+    folded: dict[str, str] = {}
+    for name in names:
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            yield f"evals/{name}.yaml: its name differs from {other!r} by case only; rename one"

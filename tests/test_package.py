@@ -11,7 +11,17 @@ import pytest
 import calibrate
 from calibrate.policy import Policy, write_policy
 
-HEAVY = ("numpy", "pandas", "scipy", "httpx", "jinja2", "pydantic", "genai_prices", "rich")
+HEAVY = (
+    "numpy",
+    "pandas",
+    "scipy",
+    "aiohttp",
+    "httpx",
+    "jinja2",
+    "pydantic",
+    "genai_prices",
+    "rich",
+)
 
 
 def loaded_by(code: str) -> str:
@@ -38,7 +48,14 @@ def test_the_help_of_the_command_loads_no_harness() -> None:
 
 
 def test_the_public_names_are_exactly_what_is_visible() -> None:
-    assert calibrate.__all__ == ["CalibrateError", "Policy", "Route", "load_policy"]
+    assert calibrate.__all__ == [
+        "CalibrateError",
+        "Policy",
+        "Route",
+        "Routes",
+        "load_policy",
+        "load_routes",
+    ]
     assert [name for name in dir(calibrate) if not name.startswith("_")] == calibrate.__all__
     namespace: dict[str, object] = {}
     exec("from calibrate import *", namespace)  # noqa: S102 - this is the statement under test

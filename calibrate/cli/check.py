@@ -15,11 +15,12 @@ from calibrate.cli.options import (
     print_json,
     project_of,
 )
-from calibrate.drift import Change, changes_of, orphans
-from calibrate.policy import DEFAULT_PATH, Policy, load_policy
+from calibrate.drift import Change, changes_of, expiry, orphans, other_default
+from calibrate.policy import DEFAULT_PATH, Policy, load_policy, utc_today
 
 DESCRIPTION = (
-    "Say whether the committed policy is what the inputs imply, and what changed. Offline."
+    "Say whether the committed policy is what the inputs imply, and as it was written; and what\n"
+    "changed, was edited or has expired. Offline."
 )
 EXAMPLE = "calibrate check"
 
@@ -38,10 +39,10 @@ def handle(arguments: argparse.Namespace) -> int:
     changes = [
         change
         for task in load_tasks(project, names)
-        for change in changes_of(task, project, policy)
+        for change in (*changes_of(task, project, policy), *expiry(task, utc_today()))
     ]
     if not arguments.workflows:
-        changes += orphans(project, policy)
+        changes += [*orphans(project, policy), *other_default(project, policy)]
     stale = sorted({change.workflow for change in changes})
     if arguments.json:
         print_json(

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from calibrate.drift import input_digests, serving_limits
-from calibrate.policy import Evidence, Policy, PolicyModel, WorkflowPolicy, write_policy
+from calibrate.drift import input_digests, override_of, serving_limits
+from calibrate.policy import Evidence, Policy, PolicyModel, WorkflowPolicy, sealed, write_policy
 from calibrate.project import load_project
 from calibrate.task import load_task
 
@@ -53,8 +53,14 @@ def policy(project) -> Policy:
         version=1,
         generated_by="calibrate 0.1.0",
         models={"large": PolicyModel("local", "openai", "large-1")},
-        workflows={"triage": entry},
     )
+    return write_entries(project, written, triage=entry)
+
+
+def write_entries(project, policy: Policy, **entries: WorkflowPolicy) -> Policy:
+    """Put entries into the project's policy as a run does."""
+    workflows = {name: sealed(name, entry, policy.models) for name, entry in entries.items()}
+    written = replace(policy, workflows=workflows)
     write_policy(project.root / "routing-policy.yaml", written)
     return written
 
@@ -168,8 +174,7 @@ def test_a_workflow_that_the_policy_does_not_have_is_stale(calibrate, project) -
 
 def test_a_workflow_that_the_project_no_longer_has_is_stale(calibrate, project, policy) -> None:
     (entry,) = policy.workflows.values()
-    both = replace(policy, workflows={"gone": entry, "triage": entry})
-    write_policy(project.root / "routing-policy.yaml", both)
+    write_entries(project, policy, gone=entry, triage=entry)
     assert calibrate("check") == (
         1,
         "gone: workflow: evals/gone.yaml is gone; take it out of the policy\n",
@@ -180,7 +185,7 @@ def test_a_workflow_that_the_project_no_longer_has_is_stale(calibrate, project, 
 def test_another_procedure_is_stale(calibrate, project, policy) -> None:
     (entry,) = policy.workflows.values()
     older = replace(entry, inputs=replace(entry.inputs, procedure="0"))
-    write_policy(project.root / "routing-policy.yaml", replace(policy, workflows={"triage": older}))
+    write_entries(project, policy, triage=older)
     assert kinds(calibrate) == ["procedure"]
 
 
@@ -218,3 +223,96 @@ def test_a_mistake_in_the_project_is_no_answer(calibrate, project) -> None:
         "error: evals/triage.yaml:12: sead: unknown key; did you mean 'seed'?\n",
     )
     assert calibrate("check", "tirage").status == 2
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("tier: frontier", "tier: cheap", "the route was edited"),
+        ("status: uncertified", "status: certified", "the route was edited"),
+        ("max_output_tokens: 8", "max_output_tokens: 9", "the route was edited"),
+        (
+            "name: large-1",
+            "name: large-2",
+            "a model that the route names is not as it was when the route was decided",
+        ),
+        ("cases_used: 0", "cases_used: 3", "the evidence or its inputs were edited"),
+    ],
+)
+def test_an_edited_policy_is_stale_and_names_what_was_edited(
+    calibrate, project, old: str, new: str, text: str
+) -> None:
+    project.edit("routing-policy.yaml", old, new)
+    status, stdout, stderr = calibrate("check")
+    assert (status, stderr) == (1, "")
+    assert stdout.startswith(f"triage: edited: {text}\n")
+    assert stdout.endswith("stale; run `calibrate run triage` and commit the policy\n")
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_figure_that_does_not_follow_from_the_evidence_is_named(calibrate, project) -> None:
+    project.edit("routing-policy.yaml", "saving: null", "saving: 0.5")
+    assert calibrate("check").stdout.splitlines()[:2] == [
+        "triage: edited: the evidence or its inputs were edited",
+        "triage: edited: evidence.saving: the evidence implies 0, not 0.5",
+    ]
+
+
+def test_an_entry_without_digests_is_stale(calibrate, project, policy) -> None:
+    entry = replace(policy.workflows["triage"], digests=None)
+    write_policy(project.root / "routing-policy.yaml", replace(policy, workflows={"triage": entry}))
+    assert calibrate("check").stdout.startswith(
+        "triage: edited: it has no digests: an older calibrate or a person wrote it\n"
+    )
+
+
+OVERRIDES = "overrides: {model: small, owner: ana, reason: an incident, expires: 9999-12-31}"
+
+
+def test_an_override_that_the_policy_does_not_have_is_stale(calibrate, project, policy) -> None:
+    project.edit("evals/triage.yaml", "seed: 7", f"seed: 7\n{OVERRIDES}")
+    assert calibrate("check").stdout.startswith("triage: override: the override changed\n")
+    task = load_task(load_project(project.root), "triage")
+    entry = replace(policy.workflows["triage"], override=override_of(task))
+    models = {**policy.models, "small": PolicyModel("local", "openai", "small-1")}
+    write_entries(project, replace(policy, models=models), triage=entry)
+    assert calibrate("check") == (0, "fresh: triage\n", "")
+    project.edit("evals/triage.yaml", "owner: ana", "owner: ben")
+    assert kinds(calibrate) == ["override"]
+    project.edit("evals/triage.yaml", f"{OVERRIDES.replace('ana', 'ben')}\n", "")
+    assert kinds(calibrate) == ["override"]
+
+
+def test_an_override_that_has_expired_is_stale(calibrate, project, policy) -> None:
+    expired = OVERRIDES.replace("9999-12-31", "2020-02-29")
+    project.edit("evals/triage.yaml", "seed: 7", f"seed: 7\n{expired}")
+    task = load_task(load_project(project.root), "triage")
+    entry = replace(policy.workflows["triage"], override=override_of(task))
+    models = {**policy.models, "small": PolicyModel("local", "openai", "small-1")}
+    write_entries(project, replace(policy, models=models), triage=entry)
+    assert calibrate("check") == (
+        1,
+        "triage: override: the override to 'small' expired on 2020-02-29; take it out of "
+        "evals/triage.yaml, or ana renews it\n"
+        "stale; run `calibrate run triage` and commit the policy\n",
+        "",
+    )
+
+
+@pytest.mark.usefixtures("policy")
+def test_another_default_than_the_project_declares_is_stale(calibrate, project) -> None:
+    project.edit(
+        "evals/tiers.yaml", "baseline: frontier", "baseline: frontier\ndefault_route: triage"
+    )
+    assert calibrate("check") == (
+        1,
+        "triage: default: unknown names are served as triage by the tiers file, and as none by "
+        "the policy\n"
+        "stale; run `calibrate run triage` and commit the policy\n",
+        "",
+    )
+    project.edit("routing-policy.yaml", "generated_by:", "default: triage\ngenerated_by:")
+    assert calibrate("check").status == 0
+    project.edit("evals/tiers.yaml", "\ndefault_route: triage", "")
+    assert kinds(calibrate) == ["default"]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from calibrate.policy import dump_routes, load_policy
+
 POLICY = """\
 version: 1
 generated_by: calibrate 0.1.0
@@ -85,7 +87,7 @@ def test_json_has_the_whole_route(calibrate) -> None:
     document = json.loads(stdout)
     assert list(document) == [
         *("schema", "workflow", "status", "tier", "alias", "model", "limits", "fallbacks"),
-        *("escalation", "over_context"),
+        *("escalation", "over_context", "override"),
     ]
     assert (document["alias"], document["model"]["name"]) == ("near", "near-1")
 
@@ -127,3 +129,81 @@ def test_every_problem_of_a_policy_is_one_line(calibrate, tmp_path: Path) -> Non
         "error: routing-policy.yaml:19: workflows.triage.x: unknown key\n"
         "error: routing-policy.yaml:13: workflows.triage.over_context: is missing\n",
     )
+
+
+def test_the_policy_is_found_upwards(
+    calibrate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = calibrate("route", "triage").stdout
+    inner = tmp_path / "src" / "service"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    assert calibrate("route", "triage") == (0, here, "")
+    (tmp_path / "routing-policy.yaml").unlink()
+    assert calibrate("route", "triage") == (
+        2,
+        "",
+        "error: routing-policy.yaml: no such file; `calibrate run` makes a policy\n",
+    )
+
+
+def test_a_policy_that_is_found_upwards_is_named_in_full(
+    calibrate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "routing-policy.yaml").write_text("[]")
+    inner = tmp_path / "src"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    assert calibrate("route", "triage").stderr == (
+        f"error: {tmp_path / 'routing-policy.yaml'}: not a routing policy\n"
+    )
+
+
+def test_an_override_is_told_with_its_owner_and_end(calibrate, tmp_path: Path) -> None:
+    override = (
+        "    override: {model: large, tier: frontier, owner: ana, reason: an incident, "
+        "expires: '9999-12-31'}\n    evidence:\n"
+    )
+    (tmp_path / "routing-policy.yaml").write_text(POLICY.replace("    evidence:\n", override))
+    assert calibrate("route", "triage") == (
+        0,
+        "triage: large (large-1 at openai)\n"
+        "status certified, tier frontier, at most 8 output tokens\n"
+        "overridden by ana until 9999-12-31: an incident; the status is that of the policy's own "
+        "model\n",
+        "",
+    )
+    document = json.loads(calibrate("route", "triage", "--json").stdout)
+    assert document["override"]["owner"] == "ana"
+
+
+def test_an_override_that_has_expired_is_not_followed(calibrate, tmp_path: Path) -> None:
+    override = (
+        "    override: {model: large, tier: frontier, owner: ana, reason: an incident, "
+        "expires: '2020-02-29'}\n    evidence:\n"
+    )
+    (tmp_path / "routing-policy.yaml").write_text(POLICY.replace("    evidence:\n", override))
+    assert calibrate("route", "triage").stdout.startswith("triage: near (near-1 at ")
+
+
+def test_the_default_is_told_where_it_is_asked_for(calibrate, tmp_path: Path) -> None:
+    text = POLICY.replace("generated_by:", "default: triage\ngenerated_by:")
+    (tmp_path / "routing-policy.yaml").write_text(text)
+    assert calibrate("route", "other", "--or-default").stdout.startswith("triage: near ")
+    assert calibrate("route", "other").status == 2
+
+
+def test_an_escalation_is_told(calibrate, tmp_path: Path) -> None:
+    text = POLICY.replace(
+        "escalation: null", "escalation: {signal: label_margin, below: 0.25, to: large}"
+    )
+    (tmp_path / "routing-policy.yaml").write_text(text)
+    assert calibrate("route", "triage").stdout.endswith(
+        "escalates to large where label_margin is below 0.25\n"
+    )
+
+
+def test_exported_routes_are_asked_like_the_policy(calibrate, tmp_path: Path) -> None:
+    routes = dump_routes(load_policy(tmp_path / "routing-policy.yaml"))
+    (tmp_path / "routes.json").write_text(routes)
+    assert calibrate("route", "triage", "--policy", "routes.json") == calibrate("route", "triage")
