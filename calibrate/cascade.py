@@ -9,10 +9,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.outcomes import SignalCosts, TaskOutcomes
 from calibrate.stats.auroc import Auroc, auroc
 from calibrate.stats.thresholds import threshold_grid
 
-__all__ = ["Cascade", "SignalQuality", "cascades", "count_pairs", "scores_at", "signal_quality"]
+__all__ = [
+    "Cascade",
+    "SignalQuality",
+    "cascades",
+    "count_pairs",
+    "scores_at",
+    "signal_quality",
+    "waits_s",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -72,17 +81,23 @@ class SignalQuality:
 
 
 def cascades(
-    scores: Floats, signals: Floats, costs_usd: Floats, latencies_s: Floats | None = None
+    scores: Floats,
+    signals: Floats,
+    costs_usd: Floats,
+    latencies_s: Floats | None = None,
+    further: SignalCosts | None = None,
 ) -> list[Cascade]:
     """Return the cascades of each model and every dearer one, at all thresholds at once.
 
     All arguments have one row a model and one column a case; NaN is a missing signal. A pair
-    whose cheap model has no signal that parts the cases has no threshold.
+    whose cheap model has no signal that parts the cases has no threshold. `further` is what the
+    signals themselves take.
     """
     means = costs_usd.mean(axis=1)
     parts = [_parts(signal) for signal in signals]
+    answers = _Answers(scores, costs_usd, latencies_s, further)
     return [
-        _cascade(cheap, strong, parts[cheap], means, (scores, costs_usd, latencies_s))
+        _cascade(cheap, strong, parts[cheap], answers)
         for strong in range(len(scores))
         for cheap in range(len(scores))
         if means[cheap] < means[strong]
@@ -95,6 +110,12 @@ def scores_at(cascade: Cascade, at: int, scores: Floats) -> Floats:
     found: Floats = scores[cascade.strong].copy()
     found[stays] = scores[cascade.cheap, stays]
     return found
+
+
+def waits_s(used: TaskOutcomes, cascade: Cascade) -> tuple[Floats, Floats]:
+    """Return how long each case takes where the first answer stays, and where it is handed on."""
+    latencies = np.full_like(used.scores, np.nan) if used.latencies_s is None else used.latencies_s
+    return _waits_s(latencies, used.signal_costs, cascade.cheap, cascade.strong)
 
 
 def signal_quality(signal: Floats, scores: Floats) -> SignalQuality | None:
@@ -138,17 +159,45 @@ def _parts(signal: Floats) -> tuple[Places, Counts, Floats]:
     return order, kept[inner].astype(np.int64), grid[first][inner]
 
 
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What each model scored, cost and took on each case, and what its signal took on top."""
+
+    scores: Floats
+    costs_usd: Floats
+    latencies_s: Floats | None
+    further: SignalCosts | None
+
+    def first_usd(self, cheap: int) -> tuple[Floats, Floats]:
+        """Return what the first step costs where its answer stays, and where it is handed on."""
+        own = self.costs_usd[cheap]
+        if self.further is None:
+            return own, own
+        signal = self.further.usd[cheap]
+        return own + signal, signal if self.further.before[cheap] else own + signal
+
+
+def _waits_s(
+    latencies_s: Floats, further: SignalCosts | None, cheap: int, strong: int
+) -> tuple[Floats, Floats]:
+    own, other = latencies_s[cheap], latencies_s[strong]
+    if further is None:
+        return own, own + other
+    wait = further.wait_s[cheap]
+    return own + wait, (wait if further.before[cheap] else own + wait) + other
+
+
 def _cascade(
-    cheap: int,
-    strong: int,
-    parts: tuple[Places, Counts, Floats],
-    means: Floats,
-    answers: tuple[Floats, Floats, Floats | None],
+    cheap: int, strong: int, parts: tuple[Places, Counts, Floats], answers: _Answers
 ) -> Cascade:
     order, kept, below = parts
-    scores, costs, latencies = answers
+    scores, dear = answers.scores, answers.costs_usd[strong]
     n = len(order)
-    late = None if latencies is None else (latencies[cheap, order], latencies[strong, order])
+    stays, first = answers.first_usd(cheap)
+    late = None
+    if answers.latencies_s is not None:
+        late = _waits_s(answers.latencies_s, answers.further, cheap, strong)
+    saved = float(dear.mean() - stays.mean())  # where the first answer stays
     return Cascade(
         cheap=cheap,
         strong=strong,
@@ -157,9 +206,9 @@ def _cascade(
         below=below,
         escalated=(n - kept) / n,
         quality=_parted(scores[cheap, order], scores[strong, order], kept) / n,
-        cost_usd=means[cheap] + _parted(np.zeros(n), costs[strong, order], kept) / n,
-        latency_p95_s=None if late is None else _p95(late[0], late[0] + late[1], kept),
-        break_even=float(1 - means[cheap] / means[strong]),
+        cost_usd=_parted(stays[order], (first + dear)[order], kept) / n,
+        latency_p95_s=None if late is None else _p95(late[0][order], late[1][order], kept),
+        break_even=saved / (saved + float(first.mean())),
     )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
 from calibrate import __version__
 from calibrate.candidates import Candidate
-from calibrate.decide import Calibration
-from calibrate.drift import input_digests, serving_limits
+from calibrate.decide import CASCADES, Calibration, Decision, EscalatedRoute, Status
+from calibrate.drift import input_digests, override_of, serving_limits
 from calibrate.gate import RULE, Reason, Verdict
-from calibrate.ledger import attempts_after
+from calibrate.ledger import attempt_numbers, attempts_after
 from calibrate.policy import (
+    CascadeEvidence,
+    Escalation,
     Evidence,
     Inputs,
     Policy,
@@ -20,12 +23,26 @@ from calibrate.policy import (
     PolicyOrigin,
     Rejected,
     WorkflowPolicy,
+    edits,
+    sealed,
 )
 from calibrate.pricing import HourlyPrice
 from calibrate.project import Project
 from calibrate.providers import provider
 
-__all__ = ["Cost", "cost_of", "policy_entry", "policy_models", "rounded", "saving", "with_entry"]
+__all__ = [
+    "Cost",
+    "cost_of",
+    "overtaken",
+    "policy_entry",
+    "policy_models",
+    "rounded",
+    "route_cost",
+    "saving",
+    "unsettled",
+    "weaker",
+    "with_entry",
+]
 
 _SIGNIFICANT = 6  # digits: beyond them floats of different machines may differ
 
@@ -47,6 +64,14 @@ def cost_of(candidate: Candidate, verdict: Verdict) -> Cost:
     return Cost(rounded(verdict.cost_usd_per_request * 1000), "measured")
 
 
+def route_cost(calibration: Calibration) -> Cost:
+    """Return the cost of the route: of its model, or of the cascade that begins with it."""
+    decision = calibration.decision
+    if decision.escalation is None:
+        return cost_of(decision.chosen, decision.verdict)
+    return Cost(rounded(decision.escalation.cost_usd_per_request * 1000), "measured")
+
+
 def saving(cost: Cost, baseline: Cost) -> float | None:
     """Return the share of the baseline's cost that is saved; None where that cannot be said.
 
@@ -59,22 +84,87 @@ def saving(cost: Cost, baseline: Cost) -> float | None:
 
 def with_entry(policy: Policy, calibration: Calibration, project: Project) -> Policy:
     """Return the policy with one workflow's entry replaced, and no model that nothing uses."""
+    name = calibration.task.name
     entry = replace(
         policy_entry(calibration, project), attempts=attempts_after(calibration, project, policy)
     )
-    workflows = {**policy.workflows, calibration.task.name: entry}
     models = {**policy.models, **policy_models(calibration, project)}
-    used = {
-        alias
-        for entry in workflows.values()
-        for alias in (entry.model, *entry.fallbacks, entry.over_context)
-    }
+    workflows = {**policy.workflows, name: sealed(name, entry, models)}
+    used = {alias for entry in workflows.values() for _, alias in entry.named}
+    default = project.tiers.default_route
     return Policy(
         version=1,
         generated_by=f"calibrate {__version__}",
+        default=default if default in workflows else None,
         models={alias: models[alias] for alias in sorted(models) if alias in used},
         workflows=dict(sorted(workflows.items())),
     )
+
+
+def overtaken(calibration: Calibration, project: Project, policy: Policy) -> str | None:
+    """Return why a run has no right to its verdict by now; None where it still has.
+
+    Another run that ended meanwhile may have made the attempt that this one was told to be.
+    """
+    task, verdicts = calibration.task, calibration.verdicts
+    numbers = attempt_numbers(task, project, policy, cases=verdicts[0].cases)
+    made = {v.model: v.attempt for v in verdicts if v.reason is not Reason.NOT_ASKED}
+    if calibration.cascades is not None:
+        made[CASCADES] = calibration.cascades.attempt
+    if all(numbers[name] == attempt for name, attempt in made.items()):
+        return None
+    return "another run made an attempt at this bar meanwhile; run again, to have your own share"
+
+
+def weaker(calibration: Calibration, policy: Policy) -> str | None:
+    """Return why a certified route should not give way to this calibration; None where it may.
+
+    What was decided on a part of the cases, or while an endpoint failed, replaces it only by
+    certifying the same model on no fewer cases. An entry that was edited is not protected.
+    """
+    task, decision = calibration.task, calibration.decision
+    before = policy.workflows.get(task.name)
+    if before is None or before.status != Status.CERTIFIED.value:
+        return None
+    is_edited = before.digests is not None and any(edits(task.name, before, policy.models))
+    why = _incomplete(calibration)
+    is_as_good = (
+        decision.status is Status.CERTIFIED
+        and decision.chosen.alias == before.model
+        and _to(decision) == (before.escalation and before.escalation.to)
+        and _cases_used(decision) >= before.evidence.cases_used
+    )
+    if is_edited or why is None or is_as_good:
+        return None
+    return f"{why}, which is too little to replace the certified route to {before.model!r}"
+
+
+def unsettled(policy: Policy, names: Iterable[str]) -> list[str]:
+    """Return which other workflows than these name a model that is not the one they decided for."""
+    found = []
+    for name in sorted(policy.workflows.keys() - set(names)):
+        entry = policy.workflows[name]
+        now = sealed(name, entry, policy.models).digests
+        if entry.digests is not None and now is not None and entry.digests.models != now.models:
+            found.append(name)
+    return found
+
+
+def _to(decision: Decision) -> str | None:
+    return None if decision.escalation is None else decision.escalation.strong.alias
+
+
+def _cases_used(decision: Decision) -> int:
+    route = decision.escalation
+    return decision.verdict.cases_used if route is None else route.cases
+
+
+def _incomplete(calibration: Calibration) -> str | None:
+    asked, there = calibration.verdicts[0].cases, len(calibration.task.cases)
+    if asked < there:
+        return f"it took {asked} of {there} cases"
+    down = [v.model for v in calibration.verdicts if v.reason is Reason.OUTAGE]
+    return f"calls to {', '.join(down)} failed" if down else None
 
 
 def policy_entry(calibration: Calibration, project: Project) -> WorkflowPolicy:
@@ -85,20 +175,29 @@ def policy_entry(calibration: Calibration, project: Project) -> WorkflowPolicy:
         tier=decision.chosen.tier,
         model=decision.chosen.alias,
         fallbacks=tuple(candidate.alias for candidate in decision.fallbacks),
-        escalation=None,
+        escalation=_escalation(decision.escalation),
         over_context=None if decision.over_context is None else decision.over_context.alias,
         limits=serving_limits(calibration.task),
+        override=override_of(calibration.task),
         evidence=_evidence(calibration, inputs),
         inputs=inputs,
     )
 
 
+def _escalation(route: EscalatedRoute | None) -> Escalation | None:
+    if route is None:
+        return None
+    return Escalation(route.signal, rounded(route.below), route.strong.alias)
+
+
 def policy_models(calibration: Calibration, project: Project) -> dict[str, PolicyModel]:
     """Return what a gateway needs to call each model that the route may use."""
-    decision = calibration.decision
+    decision, override = calibration.decision, override_of(calibration.task)
     used = [decision.chosen, *decision.fallbacks]
     if decision.over_context is not None:
         used.append(decision.over_context)
+    if override is not None:
+        used += [c for c in calibration.task.field.candidates if c.alias == override.model]
     return {candidate.alias: _model(candidate, project) for candidate in used}
 
 
@@ -110,15 +209,16 @@ def _evidence(calibration: Calibration, inputs: Inputs) -> Evidence:
     task, verdict = calibration.task, calibration.decision.verdict
     by_model = {v.model: v for v in calibration.verdicts}
     baseline = task.field.baseline
-    cost = cost_of(calibration.decision.chosen, verdict)
+    cost = route_cost(calibration)
     baseline_cost = cost_of(baseline, by_model[baseline.alias])
-    return Evidence(
+    evidence = Evidence(
         bar=_plain_bar(task.workflow.bar.model_dump(exclude_defaults=True)),
         rule=RULE,
         test=verdict.test,
         floor=task.workflow.bar.floor,
         candidates=len(task.field.candidates),
-        alpha_spent=rounded(verdict.alpha),
+        # Whole where it is no simple share: the report is made again from it.
+        alpha_spent=rounded(verdict.alpha) if calibration.family is None else verdict.alpha,
         attempt=verdict.attempt,
         cases_used=verdict.cases_used,
         cases=verdict.cases,
@@ -142,6 +242,35 @@ def _evidence(calibration: Calibration, inputs: Inputs) -> Evidence:
         family=calibration.family,
         of_baseline=_maybe(verdict.of_baseline),
         cases_to_settle=verdict.cases_to_settle,
+    )
+    return _of_cascade(evidence, calibration)
+
+
+def _of_cascade(evidence: Evidence, calibration: Calibration) -> Evidence:
+    """Return the evidence with the figures of the cascade, where the route is one."""
+    route, found = calibration.decision.escalation, calibration.cascades
+    if route is None or found is None:
+        return evidence
+    return replace(
+        evidence,
+        rule="full",
+        test="betting" if route.passed is None else "exact",
+        alpha_spent=rounded(route.alpha),
+        attempt=found.attempt,
+        cases_used=route.cases,
+        passed=round(route.estimate * route.cases) if route.passed is None else route.passed,
+        failed_calls=route.failed_calls,
+        estimate=rounded(route.estimate),
+        lower_bound=_maybe(route.lower_bound),
+        latency_p95_s=_maybe(route.latency_p95_s),
+        of_baseline=None,
+        cascade=CascadeEvidence(
+            escalated=rounded(route.escalated),
+            break_even=rounded(route.break_even),
+            thresholds=found.thresholds,
+            tested=found.tested,
+        ),
+        cases_to_settle=None,
     )
 
 
@@ -167,12 +296,20 @@ def _rejected(verdict: Verdict) -> Rejected:
 def _signature(calibration: Calibration, inputs: Inputs) -> str:
     """Return the one line that names everything which could change the number, to be pasted."""
     verdict, bar = calibration.decision.verdict, calibration.task.workflow.bar
+    route = calibration.decision.escalation
+    if route is None:
+        model, used, alpha = verdict.model, verdict.cases_used, verdict.alpha
+        test = f"{verdict.test}-{RULE}"
+    else:
+        model = f"{route.cheap.alias},{route.signal}<{rounded(route.below):g},{route.strong.alias}"
+        used, alpha = route.cases, route.alpha
+        test = f"{'betting' if route.passed is None else 'exact'}-full-cascades"
     parts = {
-        "model": verdict.model,
-        "n": verdict.cases_used,
+        "model": model,
+        "n": used,
         "bar": f"{bar.measure}>={bar.floor:g}",
-        "alpha": f"{rounded(verdict.alpha):g}",
-        "test": f"{verdict.test}-{RULE}",
+        "alpha": f"{rounded(alpha):g}",
+        "test": test,
         "graders": _short(inputs.graders),
         "data": _short(inputs.dataset),
         "prompt": _short(inputs.prompt),

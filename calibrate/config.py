@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
@@ -28,17 +30,30 @@ from calibrate.record import (
 )
 
 __all__ = [
+    "MOST_SAMPLES",
+    "Agreement",
     "Bar",
     "Endpoint",
+    "InputSimplicity",
     "Limits",
     "Message",
     "Model",
+    "NotRefused",
     "Origin",
+    "Overrides",
     "PriceRow",
+    "SelfReported",
+    "Share",
     "Shots",
+    "SignalName",
+    "SignalOptions",
     "Tiers",
+    "Traffic",
+    "Verifier",
     "Workflow",
 ]
+
+MOST_SAMPLES = 20  # of an answer, for one signal
 
 
 def _plain_json(value: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +154,9 @@ class Tiers(Record):
     models: dict[str, Model] = Field(min_length=1)
     tiers: dict[str, list[str]] = Field(min_length=1)
     baseline: str
+    default_route: str | None = Field(
+        None, description="The workflow whose route serves names that no workflow has."
+    )
 
     def tier_of(self, model: str) -> str:
         return next(tier for tier, models in self.tiers.items() if model in models)
@@ -189,6 +207,7 @@ class Bar(Record):
     critical: Literal["must_pass"] | None = None
     slices: dict[str, Rate] = Field(default_factory=dict)
     latency_p95_s: Seconds | None = None
+    cascades: bool = False
 
     @model_validator(mode="after")
     def _one_positive_floor(self) -> Bar:
@@ -225,10 +244,38 @@ class Limits(Record):
     budget_usd_per_day: Money | None = None
 
 
-class Traffic(Record):
-    """How much the workflow is used."""
+class Overrides(Record):
+    """A person's decision against the evidence, for a while; the policy shows it as such."""
 
-    requests_per_day: int = Field(ge=0)
+    model: str = Field(description="The candidate that serves the workflow meanwhile.")
+    owner: str = Field(min_length=1, description="Who answers for it.")
+    reason: str = Field(min_length=1)
+    expires: date = Field(description="The last day of its use, in UTC.")
+
+
+Share = Annotated[
+    Money, Field(le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
+]
+
+
+class Traffic(Record):
+    """How much the workflow is used, and what is known of its requests; the rest is measured."""
+
+    requests_per_day: int = Field(ge=0, le=10**15)
+    input_tokens: int | None = Field(
+        None, ge=0, le=10**9, description="Of a request to a chat model, on average."
+    )
+    output_tokens: int | None = Field(
+        None, ge=0, le=10**9, description="Of a chat model's answer, on average."
+    )
+    cached_share: Share | None = Field(
+        None,
+        description="The share of the input tokens that a provider's prompt cache gives; where "
+        "omitted, as measured, and none where a size is stated.",
+    )
+    batch_share: Share = Field(
+        Decimal(0), description="The share of the requests that can wait, and are sent in batches."
+    )
 
 
 def _one_grader(value: Any) -> Any:
@@ -239,6 +286,137 @@ def _one_grader(value: Any) -> Any:
 
 
 GraderSpec = Annotated[str | dict[str, dict[str, Any] | None], BeforeValidator(_one_grader)]
+
+
+class NotRefused(Record):
+    """Which phrases mark an answer as a refusal."""
+
+    markers: list[Annotated[str, Field(min_length=1)]] | None = Field(
+        None,
+        min_length=1,
+        description="Phrases by which refusals begin, in place of the built-in ones.",
+    )
+
+
+class SelfReported(Record):
+    """Where an answer states the confidence that the prompt asks for."""
+
+    field: str = Field(
+        "confidence",
+        min_length=1,
+        description="The field of a JSON answer (`a.b`: of an object in it), or the word before "
+        "the number in a text, like `Confidence: 0.8`.",
+    )
+    pattern: str | None = Field(
+        None,
+        min_length=1,
+        description="In place of `field`: a regular expression whose first group is the number; "
+        "its last match counts.",
+    )
+    most: float = Field(
+        1, gt=0, allow_inf_nan=False, description="The number that stands for certainty."
+    )
+
+
+class Agreement(Record):
+    """How often the same model is asked again, and what of its answers is compared."""
+
+    samples: int = Field(3, ge=1, le=MOST_SAMPLES, description="Further answers to each request.")
+    temperature: float = Field(0.7, gt=0, le=2, description="The temperature of the samples.")
+    pattern: str | None = Field(
+        None,
+        min_length=1,
+        description="What is compared: the first group of this regular expression's last match. "
+        "Where omitted: the label, the JSON value, or the text.",
+    )
+
+
+class Verifier(Record):
+    """Which model is asked whether an answer is right, and how its verdict is read."""
+
+    model: str = Field(description="A chat model of `tiers.yaml`.")
+    prompt: list[Message] | None = Field(
+        None,
+        min_length=1,
+        description="Messages in place of the built-in ones. Templates see `input.question` (what "
+        "the model was asked), `input.answer` and `input.case` (the case's own input).",
+    )
+    score: Literal["log_probability", "number"] = Field(
+        "log_probability",
+        description="The verdict is a yes or no and its log-probability counts, or it is a number.",
+    )
+    most: float = Field(
+        1, gt=0, allow_inf_nan=False, description="The number that stands for certainly right."
+    )
+    max_output_tokens: int = Field(8, ge=1, le=4096)
+
+
+class InputSimplicity(Record):
+    """The score of an input's features; fit it on other cases than those that it routes."""
+
+    weights: dict[str, Annotated[float, Field(allow_inf_nan=False)]] | None = Field(
+        None,
+        min_length=1,
+        description="How much each feature takes off; all of them the same where omitted.",
+    )
+    intercept: float = Field(1, allow_inf_nan=False)
+
+
+SignalName = Literal[
+    "answer_logprob",
+    "first_token_margin",
+    "label_margin",
+    "valid_format",
+    "finished",
+    "not_refused",
+    "answer_brevity",
+    "self_reported",
+    "agreement",
+    "verifier",
+    "input_brevity",
+    "input_simplicity",
+]
+
+
+class SignalOptions(Record):
+    """One signal with its options."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    not_refused: NotRefused | None = None
+    self_reported: SelfReported | None = None
+    agreement: Agreement | None = None
+    verifier: Verifier | None = None
+    input_simplicity: InputSimplicity | None = None
+
+    @property
+    def name(self) -> str:
+        (name,) = self.model_fields_set
+        return name
+
+
+def _one_signal(value: Any) -> Any:
+    if isinstance(value, str | SignalOptions) or (isinstance(value, dict) and len(value) == 1):
+        if value in ("verifier", {"verifier": None}):
+            raise ValueError("which model verifies? write `verifier: {model: …}`")
+        return value
+    raise ValueError("expected one signal: its name, or its name with a mapping of options")
+
+
+# Told apart before they are read, so that a mistake in one is not told as a mistake in both.
+SignalSpec = Annotated[
+    Annotated[SignalName, Tag("name")] | Annotated[SignalOptions, Tag("SignalOptions")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "SignalOptions"),
+    BeforeValidator(_one_signal),
+]
+
+
+def _signals_once(specs: list[Any]) -> list[Any]:
+    names = [spec if isinstance(spec, str) else spec.name for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)}: named twice")
+    return specs
 
 
 class Workflow(Record):
@@ -255,10 +433,27 @@ class Workflow(Record):
     examples: ProjectPath | None = None
     graders: list[GraderSpec] = Field(min_length=1)
     score: Literal["worst", "mean"] = "worst"  # of several graders, which counts
+    signals: Annotated[list[SignalSpec], AfterValidator(_signals_once)] | None = Field(
+        None,
+        description="What is noted of each answer for routing; where omitted, all that is free.",
+    )
     bar: Bar
     tiers: list[str] | None = Field(None, min_length=1)
     repeats: int = Field(1, ge=1, le=100)
     seed: int = 0
     traffic: Traffic | None = None
     limits: Limits = Limits()
+    overrides: Overrides | None = None
     max_usd: Money | None = None
+
+    @model_validator(mode="after")
+    def _one_answer_to_escalate(self) -> Workflow:
+        if self.bar.cascades and self.repeats > 1:
+            raise ValueError("`bar.cascades` needs `repeats: 1`: a request is escalated once")
+        return self
+
+    @model_validator(mode="after")
+    def _a_format_to_be_valid_in(self) -> Workflow:
+        if "valid_format" in (self.signals or ()) and not (self.labels or self.output_schema):
+            raise ValueError("`signals`: valid_format needs `labels` or `output_schema`")
+        return self

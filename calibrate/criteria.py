@@ -16,7 +16,18 @@ from calibrate.stats.betting_plan import BettingPlan
 from calibrate.stats.multiple import attempt_share
 from calibrate.stats.plan import Crossing, Kind, Plan, plan_for
 
-__all__ = ["Criterion", "GatePlan", "Part", "as_pair", "design_rate", "plan_gate"]
+__all__ = [
+    "Criterion",
+    "GatePlan",
+    "Part",
+    "as_pair",
+    "cascade_alpha",
+    "design_rate",
+    "level_of",
+    "plan_gate",
+]
+
+SINGLE_SHARE = 0.6  # of the error, for single models where a workflow has cascades, too
 
 
 Number = TypeVar("Number", float, NDArray[np.float64])
@@ -152,9 +163,10 @@ def plan_gate(
 
     The error, `level` or else the bar's own, is shared out equally (union bound); what a model
     gets of its share depends on how many attempts failed before: `attempt_share`. The baseline
-    need not be compared with itself.
+    need not be compared with itself. Where the bar has cascades, they have their own part.
     """
-    share = (bar.alpha if level is None else level) / candidates
+    whole = bar.alpha if level is None else level
+    share = whole * (SINGLE_SHARE if bar.cascades else 1.0) / candidates
     alpha = share * attempt_share(attempt)
     is_binary = bar.measure == "pass_rate" and repeats == 1
     everything = list(range(len(cases)))
@@ -178,6 +190,18 @@ def plan_gate(
         repeats=repeats,
         criteria=tuple(criteria),
     )
+
+
+def level_of(bar: Bar, alpha: float, candidates: int, attempt: int) -> float:
+    """Return the error of a whole workflow in which one model's share is `alpha`."""
+    whole = alpha / attempt_share(attempt) * candidates
+    return whole / (SINGLE_SHARE if bar.cascades else 1.0)
+
+
+def cascade_alpha(bar: Bar, *, attempt: int = 1, level: float | None = None) -> float:
+    """Return the error that all cascades of a workflow share: what its single models leave."""
+    whole = bar.alpha if level is None else level
+    return whole * (1 - SINGLE_SHARE) * attempt_share(attempt)
 
 
 def as_pair(share: float, score: Number, baseline: Number) -> Number:

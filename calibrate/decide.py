@@ -12,7 +12,10 @@ from calibrate.gate import Outcome, Reason, Verdict
 from calibrate.task import Task
 from calibrate.trial import AnyTrial
 
-__all__ = ["Calibration", "Decision", "Status", "choose_route", "has_outage"]
+__all__ = ["CASCADES", "Calibration", "Decision", "Status", "choose_route", "has_outage"]
+
+
+CASCADES = "*"  # all cascades of a workflow, where models are named; no alias can be that
 
 
 class Status(StrEnum):
@@ -24,6 +27,56 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class EscalatedRoute:
+    """A certified cascade: `cheap` answers first, `strong` where the signal is below a threshold.
+
+    The figures are those of the whole, on all cases: an escalated request costs, and waits for,
+    both calls. At the share `break_even` it would cost as much as `strong` by itself. The bounds
+    are one-sided at `alpha`; `passed` and they are None for graded scores and groups.
+    """
+
+    cheap: Candidate
+    strong: Candidate
+    signal: str
+    below: float
+    escalated: float  # the share of the cases
+    break_even: float
+    alpha: float
+    cases: int
+    estimate: float
+    passed: int | None
+    lower_bound: float | None
+    cost_usd_per_request: float
+    latency_p95_s: float | None
+    failed_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalFinding:
+    """What a model's signal is worth; `auroc` is None where all answers are right, or all wrong."""
+
+    model: str
+    signal: str | None  # None: it has none
+    known: float  # the share of the cases that have it
+    worth: Literal["informative", "useless", "harmful", "unknown"]
+    auroc: float | None = None
+    auroc_low: float | None = None
+    auroc_high: float | None = None
+    over_confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cascades:
+    """What was found of cascades; `route` is the cheapest certified one."""
+
+    attempt: int
+    route: EscalatedRoute | None
+    signals: tuple[SignalFinding, ...]
+    thresholds: int  # of all pairs
+    tested: int  # routes that a share of the error reached
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A workflow's route and what stands behind it."""
 
@@ -32,6 +85,7 @@ class Decision:
     verdict: Verdict
     fallbacks: tuple[Candidate, ...]
     over_context: Candidate | None
+    escalation: EscalatedRoute | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # asyncio spells out what a task returns
@@ -43,19 +97,39 @@ class Calibration:
     verdicts: tuple[Verdict, ...]  # in the candidates' order
     decision: Decision
     family: Literal["holm", "bh"] | None = None  # that it was decided in, with other workflows
+    cascades: Cascades | None = None  # None: they were not asked for
 
 
-def choose_route(field: Field, verdicts: Sequence[Verdict]) -> Decision:
-    """Return the route that the verdicts allow; `verdicts` stand in the candidates' order."""
+def choose_route(
+    field: Field, verdicts: Sequence[Verdict], escalated: EscalatedRoute | None = None
+) -> Decision:
+    """Return the route that the verdicts allow; `verdicts` stand in the candidates' order.
+
+    A certified cascade is chosen where it costs less than the cheapest certified model.
+    """
     by_model = {verdict.model: verdict for verdict in verdicts}
     status, chosen = _status(field, by_model)
+    fallbacks = _fallbacks(field, by_model, chosen)
+    if escalated is not None and _pays(escalated, status, by_model[chosen.alias]):
+        status, chosen = Status.CERTIFIED, escalated.cheap
+        others = (c for c in _fallbacks(field, by_model, chosen) if c is not escalated.strong)
+        fallbacks = (escalated.strong, *others)
+    else:
+        escalated = None
     return Decision(
         status=status,
         chosen=chosen,
         verdict=by_model[chosen.alias],
-        fallbacks=_fallbacks(field, by_model, chosen),
+        fallbacks=fallbacks,
         over_context=_over_context(field, by_model, chosen),
+        escalation=escalated,
     )
+
+
+def _pays(escalated: EscalatedRoute, status: Status, chosen: Verdict) -> bool:
+    if status is not Status.CERTIFIED or chosen.cost_usd_per_request is None:
+        return True
+    return escalated.cost_usd_per_request < chosen.cost_usd_per_request
 
 
 def _status(field: Field, verdicts: dict[str, Verdict]) -> tuple[Status, Candidate]:

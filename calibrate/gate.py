@@ -30,9 +30,11 @@ __all__ = [
     "Reason",
     "SliceVerdict",
     "Verdict",
+    "case_scores",
     "judge",
     "next_look",
     "not_asked",
+    "pair_scores",
 ]
 
 PROCEDURE = "3"  # enters every policy: raise it when the same evidence could decide otherwise
@@ -132,7 +134,7 @@ def judge(
         return _at_the_critical_cases(plan, model, tier, Reason.CRITICAL, critical, missed)
     if missed:
         return _at_the_critical_cases(plan, model, tier, Reason.OUTAGE, critical, missed)
-    scores, pairs = _case_scores(plan, trials), _pairs(plan, trials, baseline)
+    scores, pairs = case_scores(plan, trials), pair_scores(plan, trials, baseline)
     used, outcome, reason = _first_crossing(plan, scores, pairs)
     if reason is Reason.OPEN:  # asked after every batch: the figures can wait for the verdict
         return Verdict(model, tier, outcome, reason, plan.alpha, used, plan.cases, plan.attempt)
@@ -144,13 +146,13 @@ def judge(
     verdict = _verdict(plan, model, tier, outcome, reason, seen, missed)
     if not rival:
         return verdict
-    kept = fmean(scores[:used]) / (fmean(_case_scores(plan, rival)) or 1.0)
+    kept = fmean(scores[:used]) / (fmean(case_scores(plan, rival)) or 1.0)
     return replace(verdict, of_baseline=kept)
 
 
 def next_look(plan: GatePlan, trials: Sequence[AnyTrial], baseline: Sequence[AnyTrial] = ()) -> int:
     """Return the number of cases at which a verdict could fall at the earliest."""
-    scores, pairs = _case_scores(plan, trials), _pairs(plan, trials, baseline)
+    scores, pairs = case_scores(plan, trials), pair_scores(plan, trials, baseline)
     return min(c.earliest_crossing(_values(c, scores, pairs)) for c in plan.criteria)
 
 
@@ -161,7 +163,7 @@ def not_asked(plan: GatePlan, model: str, tier: str) -> Verdict:
     )
 
 
-def _case_scores(plan: GatePlan, trials: Sequence[AnyTrial]) -> list[float]:
+def case_scores(plan: GatePlan, trials: Sequence[AnyTrial]) -> list[float]:
     """Return one score a case: the mean of its repeats, by what the bar is about."""
     is_rate = plan.bar.measure == "pass_rate"
     each = [float(passes(trial)) if is_rate else trial.score for trial in trials]
@@ -169,7 +171,9 @@ def _case_scores(plan: GatePlan, trials: Sequence[AnyTrial]) -> list[float]:
     return each if r == 1 else [fmean(each[i : i + r]) for i in range(0, len(each) - r + 1, r)]
 
 
-def _pairs(plan: GatePlan, trials: Sequence[AnyTrial], baseline: Sequence[AnyTrial]) -> list[float]:
+def pair_scores(
+    plan: GatePlan, trials: Sequence[AnyTrial], baseline: Sequence[AnyTrial]
+) -> list[float]:
     """Return the differences from the baseline on the prefix that both have answered.
 
     A call to the baseline that failed counts as a pass: no candidate may gain by it.
@@ -177,11 +181,11 @@ def _pairs(plan: GatePlan, trials: Sequence[AnyTrial], baseline: Sequence[AnyTri
     share = plan.bar.of_baseline
     if share is None:
         return []
-    rival = _case_scores(plan, baseline)
+    rival = case_scores(plan, baseline)
     for place, trial in enumerate(baseline):
         if isinstance(trial, FailedTrial) and place // plan.repeats < len(rival):
             rival[place // plan.repeats] = 1.0
-    pairs = zip(_case_scores(plan, trials), rival, strict=False)
+    pairs = zip(case_scores(plan, trials), rival, strict=False)
     return [as_pair(share, score, other) for score, other in pairs]
 
 
@@ -222,12 +226,17 @@ def _has_outage(trials: Sequence[AnyTrial]) -> bool:
 
 
 def _misses_latency(plan: GatePlan, trials: Sequence[AnyTrial]) -> bool:
-    """Return whether too many answers are late for the p95 to be within its target by chance."""
+    """Return whether too many answers are late for the p95 to be within its target by chance.
+
+    Those that came in a batch have no latency. Where a target is set none is given out of storage
+    or asked for, so that no model gets past the target unmeasured.
+    """
     target = plan.bar.latency_p95_s
     if target is None:
         return False
-    late = sum(trial.latency_s > target for trial in trials)
-    return upper_tail(late, len(trials), 1 - LATENCY_QUANTILE) <= plan.alpha
+    measured = [trial.latency_s for trial in trials if trial.latency_s is not None]
+    late = sum(latency_s > target for latency_s in measured)
+    return upper_tail(late, len(measured), 1 - LATENCY_QUANTILE) <= plan.alpha
 
 
 def _verdict(
@@ -239,7 +248,7 @@ def _verdict(
     seen: Sequence[AnyTrial],
     missed: Sequence[AnyTrial],
 ) -> Verdict:
-    scores = _case_scores(plan, seen)
+    scores = case_scores(plan, seen)
     table = trial_table(seen)
     estimate, low, high = _bounds(plan, scores)
     return Verdict(

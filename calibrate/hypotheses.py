@@ -38,13 +38,15 @@ class Hypotheses:
     """The p-values of every model, for and against it.
 
     Scores of 0 and 1 of independent items have the exact test; all others, and the differences
-    from a baseline, are bet on: `bet_clusters` and `bet_paired`, for all models at once.
+    from a baseline, are bet on: `bet_clusters` and `bet_paired`, for all models at once. `slices`
+    are the places of items that have a floor of their own; only `routes` looks at them.
     """
 
     used: TaskOutcomes
     bar: ReplayBar
     baseline: int
     is_exact: bool
+    slices: tuple[tuple[NDArray[np.int64], float], ...] = ()
 
     def above(self, level: float) -> Steps[Floats]:
         """Return the p-values against `it misses a part of the bar`; bets aim at `level`."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from calibrate.candidates import Candidate
-from calibrate.decide import Calibration
+from calibrate.decide import CASCADES, Calibration
 from calibrate.drift import input_digests
 from calibrate.fingerprint import digest
-from calibrate.gate import PROCEDURE, Reason
+from calibrate.gate import PROCEDURE, Outcome, Reason
 from calibrate.policy import Attempt, Inputs, Policy
 from calibrate.project import Project
 from calibrate.task import Task
@@ -30,11 +30,11 @@ def attempt_numbers(
     inputs = input_digests(task, project)
     evidence = _evidence(task, inputs, len(task.cases[:cases]))
     numbers = {}
-    for candidate in task.field.candidates:
-        mine = [a for a in attempts if a.claim == _claim(candidate, task, inputs)]
+    for name, claim in _claims(task, inputs).items():
+        mine = [a for a in attempts if a.claim == claim]
         same = [a.number for a in mine if a.evidence == evidence]
         not_certified = sum(a.verdict != "certified" for a in mine)
-        numbers[candidate.alias] = same[0] if same else 1 + not_certified
+        numbers[name] = same[0] if same else 1 + not_certified
     return numbers
 
 
@@ -46,19 +46,29 @@ def attempts_after(
     inputs = input_digests(task, project)
     entry = policy.workflows.get(task.name)
     attempts = {} if entry is None else {(a.claim, a.evidence): a for a in entry.attempts}
-    for candidate, verdict in zip(task.field.candidates, calibration.verdicts, strict=True):
-        if verdict.reason is Reason.NOT_ASKED:
-            continue
-        claim = _claim(candidate, task, inputs)
-        evidence = _evidence(task, inputs, verdict.cases)
-        attempts[claim, evidence] = Attempt(
-            model=candidate.alias,
-            number=verdict.attempt,
-            verdict=verdict.outcome.value,
-            claim=claim,
-            evidence=evidence,
-        )
+    claims = _claims(task, inputs)
+    evidence = _evidence(task, inputs, calibration.verdicts[0].cases)
+    made = [
+        (v.model, v.attempt, v.outcome)
+        for v in calibration.verdicts
+        if v.reason is not Reason.NOT_ASKED
+    ]
+    if calibration.cascades is not None:
+        found = calibration.cascades
+        outcome = Outcome.UNDECIDED if found.route is None else Outcome.CERTIFIED
+        made.append((CASCADES, found.attempt, outcome))
+    for name, number, outcome in made:
+        claim = claims[name]
+        attempts[claim, evidence] = Attempt(name, number, outcome.value, claim, evidence)
     return tuple(attempts.values())
+
+
+def _claims(task: Task, inputs: Inputs) -> dict[str, str]:
+    """Return what is claimed of each candidate, and of all cascades of them together."""
+    claims = {c.alias: _claim(c, task, inputs) for c in task.field.candidates}
+    if task.workflow.bar.cascades:
+        claims[CASCADES] = _short(sorted(claims.values()))
+    return claims
 
 
 def _claim(candidate: Candidate, task: Task, inputs: Inputs) -> str:

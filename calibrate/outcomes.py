@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from calibrate.errors import DatasetError, did_you_mean
 from calibrate.fingerprint import seeded_order_key
 
-__all__ = ["TaskOutcomes", "load_outcomes"]
+__all__ = ["SignalCosts", "TaskOutcomes", "load_outcomes"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -36,6 +36,18 @@ _MEASURES = (
     ("confidence", -np.inf, "a finite number"),
     ("latency_s", 0.0, "a number of seconds"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SignalCosts:
+    """What each model's signal takes on top of its answer, a row a model and a column an item.
+
+    A signal that is known `before` the call spares the call where it sends the request on.
+    """
+
+    usd: Floats
+    wait_s: Floats
+    before: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,7 @@ class TaskOutcomes:
     left_out: int = 0  # items that some model lacks
     signals: Floats | None = None
     latencies_s: Floats | None = None
+    signal_costs: SignalCosts | None = None  # None: the signals are free, and of the answers
 
     @property
     def is_binary(self) -> bool:

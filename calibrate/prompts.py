@@ -114,10 +114,11 @@ class Prompt:
         Raises `PromptError` naming each message that cannot be rendered, and the case.
         """
         if case.id not in self._rendered:
-            self._rendered[case.id] = self._render(case)
+            self._rendered[case.id] = self.render(case)
         return self._rendered[case.id]
 
-    def _render(self, case: Case) -> tuple[ChatMessage, ...]:
+    def render(self, case: Case) -> tuple[ChatMessage, ...]:
+        """Return the messages for a case that nobody else asks about, and keep none of them."""
         variables = {
             "examples": self._examples,
             "labels": self._labels,

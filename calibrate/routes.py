@@ -8,7 +8,7 @@ signals fix the chains; no grade does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,8 +52,14 @@ class RouteSearch:
     tested: int  # hypotheses that a share of the error reached
 
 
-def search_routes(tests: Hypotheses, order: NDArray[np.int64]) -> RouteSearch:
+def search_routes(
+    tests: Hypotheses,
+    order: NDArray[np.int64],
+    allowed: Callable[[CertifiedRoute], bool] = lambda _: True,
+) -> RouteSearch:
     """Return what is certified of a task; `order` has its models by cost, cheapest first.
+
+    Of the certified routes only those that are `allowed` may be the cheapest.
 
     Guarantee: P(any route that misses the bar is certified) <= `bar.alpha`, over all models,
     pairs and thresholds and under any dependence between them, for independent items (or groups
@@ -70,7 +76,9 @@ def search_routes(tests: Hypotheses, order: NDArray[np.int64]) -> RouteSearch:
     used = tests.used
     found: list[Cascade] = []
     if used.costs_usd is not None and used.signals is not None:
-        every = cascades(used.scores, used.signals, used.costs_usd, used.latencies_s)
+        every = cascades(
+            used.scores, used.signals, used.costs_usd, used.latencies_s, used.signal_costs
+        )
         found = [cascade for cascade in every if len(cascade)]
     nodes = [(cascade, at) for cascade in found for at in range(-1, len(cascade))]
     k = len(used.models)
@@ -95,7 +103,7 @@ def search_routes(tests: Hypotheses, order: NDArray[np.int64]) -> RouteSearch:
     ]
     return RouteSearch(
         cheapest=min(
-            certified,
+            filter(allowed, certified),
             key=lambda r: (r.cost_usd, r.cascade is not None, place[r.model]),
             default=None,
         ),
@@ -194,6 +202,8 @@ class _Evidence:
     def _exact(self, passed: NDArray[np.bool_], counts: Counts, own: int | None) -> float:
         bar = self.tests.bar
         p = 0.0 if bar.pass_rate is None else exact_p_value(passed, bar.pass_rate)
+        for places, floor in self.tests.slices:
+            p = max(p, exact_p_value(passed[places], floor))
         if bar.of_baseline is None:
             return p
         if not passed.any():
@@ -211,6 +221,8 @@ class _Evidence:
         bar, p = self.tests.bar, np.zeros(len(rows))
         if bar.pass_rate is not None:
             p = self._bet_above(rows, bar.pass_rate)
+        for places, floor in self.tests.slices:
+            p = np.maximum(p, self._bet_above(rows[:, places], floor, places))
         if bar.of_baseline is None:
             return p
         share, rivals = bar.of_baseline, self.tests.used.scores[list(self._rivals(own))]
@@ -220,10 +232,15 @@ class _Evidence:
         worst = found.reshape(len(rivals), len(rows)).max(axis=0, initial=0.0)
         return np.where(rows.any(axis=1), np.maximum(p, worst), 1.0)
 
-    def _bet_above(self, rows: Floats, mean: float) -> Floats:
+    def _bet_above(
+        self, rows: Floats, mean: float, places: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """Return the p-value of each row, of all items or of those at some places."""
+        groups = self.tests.used.groups
         p = np.ones(len(rows))
         above = np.flatnonzero(rows.mean(axis=1) > mean)
         if len(above):
-            stakes = cluster_rows(rows[above], mean, self.tests.used.groups)
+            own = groups if groups is None or places is None else groups[places]
+            stakes = cluster_rows(rows[above], mean, own)
             p[above] = bet_many(stakes, mean, alpha=self.tests.bar.alpha).p_values
         return p

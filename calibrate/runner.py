@@ -89,4 +89,5 @@ def _trial(
         latency_s=reply.latency_s,
         served_model=reply.served_model,
         source=answer.source,
+        signal_costs=response.costs,
     )

@@ -11,6 +11,7 @@ from calibrate.config import Workflow
 from calibrate.dataset import Case, Example, load_cases, load_examples, seeded_order
 from calibrate.errors import CalibrateError, ConfigError, did_you_mean, gather
 from calibrate.graders import NamedGrader, build_graders
+from calibrate.methods import Noting, noting_for
 from calibrate.project import Project
 from calibrate.prompts import Prompt
 from calibrate.providers import provider
@@ -20,7 +21,7 @@ __all__ = ["Task", "load_task"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A workflow with its cases in the seeded order, prompt, graders and candidates."""
+    """A workflow with its cases in the seeded order, prompt, graders, candidates and signals."""
 
     name: str
     workflow: Workflow
@@ -29,6 +30,7 @@ class Task:
     prompt: Prompt
     graders: tuple[NamedGrader, ...]
     field: Field
+    noting: Noting
 
 
 def load_task(project: Project, name: str) -> Task:
@@ -55,7 +57,8 @@ def load_task(project: Project, name: str) -> Task:
         raise ConfigError(problems)
     ordered = seeded_order(cases, workflow.seed)
     field = field_of(place, project.tiers, workflow, ordered, prompt)
-    return Task(name, workflow, ordered, examples, prompt, graders, field)
+    noting = noting_for(name, project.tiers, workflow, prompt, ordered, examples)
+    return Task(name, workflow, ordered, examples, prompt, graders, field, noting)
 
 
 def _examples(project: Project, workflow: Workflow, cases: tuple[Case, ...]) -> tuple[Example, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from calibrate.client import Source
 from calibrate.completion import ChatMessage, Failure, Usage
 from calibrate.dataset import Case
 from calibrate.graders.base import Grade
+from calibrate.methods import SignalCost
 
 __all__ = ["AnyTrial", "FailedTrial", "Trial", "passes"]
 
@@ -18,7 +19,11 @@ _NEARLY_ONE = 1 - 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """An answer with its grade. Cost and latency are those of when it was really asked."""
+    """An answer with its grade. Cost and latency are those of when it was really asked.
+
+    They are the answer's own: a route pays for a signal only where it goes by it, so what each
+    took on top is in `signal_costs`.
+    """
 
     case: Case
     model: str
@@ -30,9 +35,10 @@ class Trial:
     signals: Mapping[str, float]
     usage: Usage
     cost_usd: Decimal
-    latency_s: float
+    latency_s: float | None  # None where it was not measured
     served_model: str
     source: Source
+    signal_costs: Mapping[str, SignalCost] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -49,7 +55,7 @@ class FailedTrial:
     asked: tuple[ChatMessage, ...] | str
     failure: Failure
     cost_usd: Decimal
-    latency_s: float
+    latency_s: float | None
     source: Source
 
     @property

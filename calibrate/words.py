@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from calibrate.certificate import cost_of, saving
+from calibrate.certificate import cost_of, route_cost, saving
 from calibrate.config import Bar
-from calibrate.decide import Calibration, Status
+from calibrate.decide import Calibration, EscalatedRoute, SignalFinding, Status
 from calibrate.gate import Outcome, Reason, Verdict
 from calibrate.stats.exact import zero_failure_size
 
 __all__ = [
     "LEAST_CALLS",
+    "cascade_notes",
     "demand",
     "headline",
     "money",
@@ -85,6 +86,13 @@ def headline(calibration: Calibration) -> str:
     decision, name = calibration.decision, calibration.task.name
     chosen = f"{decision.chosen.alias} ({decision.chosen.tier})"
     bar = calibration.task.workflow.bar
+    if decision.escalation is not None:
+        route = decision.escalation
+        return (
+            f"{name} goes to {chosen}, and on to {route.strong.alias} where {route.signal} is "
+            f"below {route.below:g} ({percent(route.escalated, 0)} of cases): certified to "
+            f"{demand(bar)} with {percent(bar.confidence, 0)} confidence."
+        )
     if decision.status is Status.CERTIFIED:
         return (
             f"{name} goes to {chosen}: certified to {demand(bar)} with "
@@ -105,13 +113,56 @@ def demand(bar: Bar) -> str:
     return f"pass at least {percent(bar.floor)} of cases"
 
 
+def cascade_notes(calibration: Calibration) -> list[str]:
+    """Return what was found of cascades, a sentence each; nothing where none were looked for."""
+    found = calibration.cascades
+    if found is None:
+        return []
+    if not found.thresholds:
+        return ["no cascade: no model has a signal that parts the cases"]
+    notes = [_signal_note(signal) for signal in found.signals if signal.signal is not None]
+    route = found.route
+    if route is None:
+        notes.append(f"no cascade of {found.thresholds:,} thresholds is certified")
+        return notes
+    change = (route.cost_usd_per_request / _cost_of_all(calibration, route)) - 1
+    dearer = f"{percent(abs(change), 0)} {'dearer' if change > 0 else 'cheaper'}"
+    notes.append(
+        f"{route.cheap.alias} escalates {percent(route.escalated, 0)} of requests: {dearer} than "
+        f"sending all to {route.strong.alias} (break-even at {percent(route.break_even, 0)})"
+    )
+    if calibration.decision.escalation is None:
+        notes.append("a certified model costs less, so the cascade is not the route")
+    return notes
+
+
+def _cost_of_all(calibration: Calibration, route: EscalatedRoute) -> float:
+    """Return what a request would cost if all went to the stronger model."""
+    trials = calibration.trials[route.strong.alias]
+    return sum(float(trial.cost_usd) for trial in trials) / len(trials) or 1.0
+
+
+def _signal_note(signal: SignalFinding) -> str:
+    name = f"{signal.model}: {signal.signal}"
+    if signal.auroc is None:
+        return f"{name} says nothing yet: all of its answers are right, or all are wrong"
+    text = (
+        f"{name} is {signal.worth}, AUROC {signal.auroc:.2f} "
+        f"({signal.auroc_low:.2f} to {signal.auroc_high:.2f})"
+    )
+    if signal.over_confidence is None or abs(signal.over_confidence) < 0.05:
+        return text
+    over = "over" if signal.over_confidence > 0 else "under"
+    return f"{text}; {over}-confident by {percent(abs(signal.over_confidence), 0)}"
+
+
 def saving_sentence(calibration: Calibration) -> str:
     """Return what the route saves against the baseline, and how well that is known."""
     field, decision = calibration.task.field, calibration.decision
     verdicts = {verdict.model: verdict for verdict in calibration.verdicts}
-    cost = cost_of(decision.chosen, decision.verdict)
+    cost = route_cost(calibration)
     baseline = cost_of(field.baseline, verdicts[field.baseline.alias])
-    if decision.chosen is field.baseline:
+    if decision.chosen is field.baseline and decision.escalation is None:
         return f"No saving: this is the baseline, {money(cost.usd_per_1k)} per 1,000 requests."
     certified = "" if decision.status is Status.CERTIFIED else "Not certified: "
     costs = f"{certified}{money(cost.usd_per_1k)} per 1,000 requests"

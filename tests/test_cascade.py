@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from calibrate.cascade import cascades, count_pairs, scores_at, signal_quality
+from calibrate.outcomes import SignalCosts
 
 NAN = math.nan
 SCORES = np.array([[0.0, 1, 1, 0, 1], [1.0, 1, 0, 1, 1]])
@@ -136,3 +137,31 @@ def test_ten_models_and_ten_thousand_items_take_less_than_two_seconds() -> None:
     for pair in cascades(*arrays):
         count_pairs(pair, arrays[0] > 0.5)
     assert time.process_time() - before < 2
+
+
+def test_a_signal_that_is_not_free_is_paid_for_on_every_request() -> None:
+    scores = np.array([[1.0, 0.0], [1.0, 1.0]])
+    signals = np.array([[0.9, 0.1], [np.nan, np.nan]])
+    costs, waits = np.array([[1.0, 1.0], [10.0, 10.0]]), np.array([[1.0, 1.0], [4.0, 4.0]])
+    further = SignalCosts(
+        usd=np.array([[2.0, 2.0], [0.0, 0.0]]),
+        wait_s=np.array([[0.5, 0.5], [0.0, 0.0]]),
+        before=(False, False),
+    )
+    (pair,) = cascades(scores, signals, costs, waits, further)
+    assert pair.cost_usd.tolist() == [(3.0 + 13.0) / 2]
+    assert pair.latency_p95_s is not None
+    assert pair.latency_p95_s.tolist() == [5.5]
+    assert pair.break_even == pytest.approx(0.7)  # 3 + 0.7 x 10 is 10
+
+
+def test_a_signal_before_the_call_spares_the_call_that_is_handed_on() -> None:
+    scores = np.array([[1.0, 0.0], [1.0, 1.0]])
+    signals = np.array([[0.9, 0.1], [np.nan, np.nan]])
+    costs, waits = np.array([[1.0, 1.0], [10.0, 10.0]]), np.array([[1.0, 1.0], [4.0, 4.0]])
+    further = SignalCosts(np.zeros((2, 2)), np.zeros((2, 2)), before=(True, True))
+    (pair,) = cascades(scores, signals, costs, waits, further)
+    assert pair.cost_usd.tolist() == [(1.0 + 10.0) / 2]
+    assert pair.latency_p95_s is not None
+    assert pair.latency_p95_s.tolist() == [4.0]
+    assert pair.break_even == 1.0

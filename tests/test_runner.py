@@ -17,9 +17,11 @@ from calibrate.dataset import Case
 from calibrate.errors import BudgetError, CalibrateError, GraderError, ProviderError
 from calibrate.graders import Grade, build_graders
 from calibrate.methods.chat import Chat
+from calibrate.methods.noting import Noting
 from calibrate.pricing import Budget, TokenPrice
 from calibrate.prompts import Prompt
 from calibrate.runner import run_trials
+from calibrate.signals import reader_for
 from calibrate.trial import AnyTrial, FailedTrial, Trial
 
 WORKFLOW = Workflow(
@@ -28,8 +30,10 @@ WORKFLOW = Workflow(
     prompt=[Message(role="user", content="{{ input }}")],
     max_output_tokens=8,
     graders=["exact_match"],
+    signals=[],
     bar=Bar(pass_rate=0.9),
 )
+NOTING = Noting(reader_for("evals/sort.yaml", WORKFLOW))
 PRICE = TokenPrice(Decimal(1), Decimal(10))
 CANDIDATE = Candidate(
     alias="small",
@@ -72,7 +76,7 @@ def run(
             async with client:
                 return await run_trials(
                     CANDIDATE,
-                    Chat(CANDIDATE, WORKFLOW, Prompt("sort", WORKFLOW), client),
+                    Chat(CANDIDATE, WORKFLOW, Prompt("sort", WORKFLOW), client, NOTING),
                     build_graders("evals/sort.yaml", graders),
                     cases,
                     concurrency=concurrency,
@@ -91,7 +95,7 @@ def kept(folder: Path, server: Loopback) -> list[str]:
     found = []
     with Cache(folder / "cache.sqlite") as cache:
         client = Client({}, recordings=Recordings(None), cache=None, budget=Budget(None))
-        method = Chat(CANDIDATE, WORKFLOW, Prompt("sort", WORKFLOW), client)
+        method = Chat(CANDIDATE, WORKFLOW, Prompt("sort", WORKFLOW), client, NOTING)
         for case in CASES:
             (request,) = method.requests(case, 0)
             if cache.get(request, server.base_url) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
@@ -11,9 +12,9 @@ from rich.table import Table
 from calibrate.certificate import cost_of, rounded
 from calibrate.cli.console import data_console
 from calibrate.client import Source
-from calibrate.decide import Calibration
+from calibrate.decide import Calibration, EscalatedRoute
 from calibrate.gate import Outcome, Reason, Verdict
-from calibrate.words import headline, money, p95, percent, saving_sentence, why
+from calibrate.words import cascade_notes, headline, money, p95, percent, saving_sentence, why
 
 __all__ = ["calibration_json", "print_calibration"]
 
@@ -37,6 +38,8 @@ def print_calibration(calibration: Calibration) -> None:
                 f"{escape(verdict.model)}: attempt {verdict.attempt} at this bar, so its share of "
                 f"the error is {verdict.alpha:.2g}"
             )
+    for note in cascade_notes(calibration):
+        console.print(escape(note))
     if any(verdict.cost_usd_per_request is None for verdict in calibration.verdicts):
         console.print("~ estimated: never asked")
     for out in calibration.task.field.inapplicable:
@@ -55,6 +58,8 @@ def calibration_json(calibration: Calibration) -> dict[str, Any]:
         "tier": decision.chosen.tier,
         "model": decision.chosen.alias,
         "headline": headline(calibration),
+        "escalation": _escalation(decision.escalation),
+        "cascades": _cascades(calibration),
         "verdicts": [
             {
                 "model": verdict.model,
@@ -86,6 +91,38 @@ def calibration_json(calibration: Calibration) -> dict[str, Any]:
             {"model": out.alias, "tier": out.tier, "why": out.why}
             for out in calibration.task.field.inapplicable
         ],
+    }
+
+
+def _escalation(route: EscalatedRoute | None) -> dict[str, Any] | None:
+    if route is None:
+        return None
+    return {
+        "signal": route.signal,
+        "below": rounded(route.below),
+        "to": route.strong.alias,
+        "escalated": rounded(route.escalated),
+        "break_even": rounded(route.break_even),
+        "cases": route.cases,
+        "passed": route.passed,
+        "estimate": rounded(route.estimate),
+        "lower_bound": _maybe(route.lower_bound),
+        "cost_usd_per_1k_requests": rounded(1000 * route.cost_usd_per_request),
+        "latency_p95_s": _maybe(route.latency_p95_s),
+    }
+
+
+def _cascades(calibration: Calibration) -> dict[str, Any] | None:
+    found = calibration.cascades
+    if found is None:
+        return None
+    return {
+        "attempt": found.attempt,
+        "cheapest": _escalation(found.route),
+        "thresholds": found.thresholds,
+        "tested": found.tested,
+        "signals": [asdict(signal) for signal in found.signals],
+        "notes": cascade_notes(calibration),
     }
 
 

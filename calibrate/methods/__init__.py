@@ -8,12 +8,13 @@ from calibrate.candidates import Candidate
 from calibrate.client import Client
 from calibrate.config import Workflow
 from calibrate.dataset import Example
-from calibrate.methods.base import Method, Response
+from calibrate.methods.base import Ask, Method, Response, SignalCost
 from calibrate.methods.chat import Chat
 from calibrate.methods.nearest_example import NearestExample
+from calibrate.methods.noting import Noting, noting_for
 from calibrate.prompts import Prompt
 
-__all__ = ["Method", "Response", "method_for"]
+__all__ = ["Ask", "Method", "Noting", "Response", "SignalCost", "method_for", "noting_for"]
 
 
 def method_for(
@@ -22,8 +23,10 @@ def method_for(
     prompt: Prompt,
     examples: Sequence[Example],
     client: Client,
+    noting: Noting,
 ) -> Method:
     """Return the method by which a candidate answers this workflow's cases."""
     if candidate.model.method == "nearest_example":
-        return NearestExample(candidate, workflow.labels or [], examples, client)
-    return Chat(candidate, workflow, prompt, client)
+        labels = workflow.labels or []
+        return NearestExample(candidate, labels, examples, prompt, client, noting)
+    return Chat(candidate, workflow, prompt, client, noting)

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Protocol
 
 from calibrate.client import Answer
 from calibrate.completion import Request
 from calibrate.dataset import Case
+from calibrate.pricing import Price
 
-__all__ = ["Method", "Response"]
+__all__ = ["Ask", "Method", "Response", "SignalCost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request with the endpoint that it goes to, its price and its time-out."""
+
+    endpoint: str
+    request: Request
+    price: Price
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalCost:
+    """What a signal took beyond the answer: its calls, dollars, and seconds of further waiting.
+
+    Samples are asked together with the answer and a verifier after it, as a service would do;
+    the wait is None where one of the times was not measured.
+    """
+
+    calls: int
+    usd: Decimal
+    wait_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +45,28 @@ class Response:
     answer: Answer
     text: str | None
     signals: Mapping[str, float]
+    costs: Mapping[str, SignalCost] = field(default_factory=dict)  # of signals that are not free
+
+    @property
+    def signals_usd(self) -> Decimal:
+        """What all of its signals cost."""
+        return sum((cost.usd for cost in self.costs.values()), Decimal(0))
+
+    @property
+    def signals_wait_s(self) -> float | None:
+        """How much longer it took until all of its signals were there; None: not measured."""
+        waits = [cost.wait_s for cost in self.costs.values() if cost.wait_s is not None]
+        return max(waits, default=0.0) if len(waits) == len(self.costs) else None
 
 
 class Method(Protocol):
     """A way to answer cases with one model."""
 
     def requests(self, case: Case, repeat: int) -> list[Request]:
-        """Return what answering this case asks, without asking it."""
+        """Return what answering this case asks of the model, samples too, without asking it."""
+
+    def others(self, case: Case, repeat: int) -> list[Ask]:
+        """Return what is asked of other models besides; about, before there is an answer."""
 
     def preparation(self) -> list[Request]:
         """Return what must be asked once before the first case."""

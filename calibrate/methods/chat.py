@@ -7,9 +7,10 @@ from calibrate.client import Answer, Client
 from calibrate.completion import Completion, Request
 from calibrate.config import Workflow
 from calibrate.dataset import Case
-from calibrate.methods.base import Response
+from calibrate.methods.base import Ask, Response
+from calibrate.methods.further import FurtherCalls
+from calibrate.methods.noting import Noting
 from calibrate.prompts import Prompt
-from calibrate.signals import from_completion
 
 __all__ = ["Chat"]
 
@@ -18,12 +19,19 @@ class Chat:
     """A chat model on one workflow."""
 
     def __init__(
-        self, candidate: Candidate, workflow: Workflow, prompt: Prompt, client: Client
+        self,
+        candidate: Candidate,
+        workflow: Workflow,
+        prompt: Prompt,
+        client: Client,
+        noting: Noting,
     ) -> None:
         self._candidate = candidate
         self._workflow = workflow
         self._prompt = prompt
         self._client = client
+        self._reader = noting.reader
+        self._further = FurtherCalls(candidate, noting, client)
 
     def preparation(self) -> list[Request]:
         return []
@@ -32,19 +40,29 @@ class Chat:
         return []
 
     def requests(self, case: Case, repeat: int) -> list[Request]:
-        return [self._request(case, repeat)]
+        request = self._request(case, repeat)
+        return [request, *(ask.request for ask in self._further.samples(request))]
+
+    def others(self, case: Case, repeat: int) -> list[Ask]:
+        request = self._request(case, repeat)
+        answer = self._client.stored(self._candidate.model.endpoint, request)
+        if answer is None:
+            most = self._workflow.max_output_tokens
+            return self._further.longest_verdicts(case, request.messages, most)
+        if not isinstance(answer.reply, Completion):
+            return []
+        return self._further.verdicts(case, request.messages, answer.reply.text or "")
 
     async def respond(self, case: Case, repeat: int) -> Response:
-        candidate = self._candidate
+        candidate, request = self._candidate, self._request(case, repeat)
         answer = await self._client.ask(
-            candidate.model.endpoint,
-            self._request(case, repeat),
-            candidate.price,
-            candidate.timeout_s,
+            candidate.model.endpoint, request, candidate.price, candidate.timeout_s
         )
-        if isinstance(answer.reply, Completion):
-            return Response(answer, answer.reply.text or "", from_completion(answer.reply))
-        return Response(answer, None, {})
+        if not isinstance(answer.reply, Completion):
+            return Response(answer, None, {})
+        signals = {**self._reader.before(request.messages), **self._reader.after(answer.reply)}
+        response = Response(answer, answer.reply.text or "", signals)
+        return await self._further.noted(case, request.messages, response)
 
     def _request(self, case: Case, repeat: int) -> Request:
         return chat_request(self._candidate, self._workflow, self._prompt.messages(case), repeat)

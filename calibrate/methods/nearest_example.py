@@ -15,7 +15,10 @@ from calibrate.client import Answer, Client
 from calibrate.completion import Completion, Request
 from calibrate.dataset import Case, Example
 from calibrate.errors import DatasetError, ProviderError
-from calibrate.methods.base import Response
+from calibrate.methods.base import Ask, Response
+from calibrate.methods.further import FurtherCalls
+from calibrate.methods.noting import Noting
+from calibrate.prompts import Prompt
 
 __all__ = ["NearestExample"]
 
@@ -30,7 +33,9 @@ class NearestExample:
         candidate: Candidate,
         labels: Sequence[str],
         examples: Sequence[Example],
+        prompt: Prompt,
         client: Client,
+        noting: Noting,
     ) -> None:
         missing = [label for label in labels if all(e.expected != label for e in examples)]
         if missing:
@@ -41,7 +46,10 @@ class NearestExample:
         self._candidate = candidate
         self._labels = labels
         self._examples = [example for example in examples if example.expected in labels]
+        self._prompt = prompt
         self._client = client
+        self._reader = noting.reader
+        self._further = FurtherCalls(candidate, noting, client)
         self._centroids: dict[str, Vector] = {}
 
     def preparation(self) -> list[Request]:
@@ -64,6 +72,11 @@ class NearestExample:
     def requests(self, case: Case, repeat: int) -> list[Request]:
         return [embedding_request(self._candidate, case.input)]
 
+    def others(self, case: Case, repeat: int) -> list[Ask]:
+        question = self._prompt.messages(case)
+        longest = max(self._labels, key=len)
+        return self._further.verdicts(case, question, longest)
+
     async def respond(self, case: Case, repeat: int) -> Response:
         answer = await self._ask(embedding_request(self._candidate, case.input))
         if not isinstance(answer.reply, Completion):
@@ -74,7 +87,12 @@ class NearestExample:
             key=lambda pair: (-pair[0], pair[1]),
         )
         (best, label), (second, _) = ranked[0], ranked[1]
-        return Response(answer, label, {"label_margin": round(best - second, 6)})
+        question = self._prompt.messages(case)  # a router sees the chat's request, and no other
+        signals = self._reader.before(question)
+        if "label_margin" in self._reader.settings.names:
+            signals["label_margin"] = round(best - second, 6)
+        response = Response(answer, label, signals)
+        return await self._further.noted(case, question, response, is_sampled=False)
 
     async def _ask(self, request: Request) -> Answer:
         candidate = self._candidate

@@ -16,8 +16,10 @@ from calibrate.methods import method_for
 from calibrate.methods.base import Response as Answered
 from calibrate.methods.chat import Chat
 from calibrate.methods.nearest_example import NearestExample
+from calibrate.methods.noting import Noting
 from calibrate.pricing import Budget, TokenPrice
 from calibrate.prompts import Prompt
+from calibrate.signals import reader_for
 
 WORKFLOW = Workflow(
     version=1,
@@ -60,9 +62,12 @@ def client(server: Loopback) -> Client:
 def respond(response: Response, repeat: int = 0) -> tuple[Answered, list[Received]]:
     async def opened(server: Loopback) -> Answered:
         async with client(server) as opened_client:
-            method = Chat(candidate(), WORKFLOW, Prompt("sort", WORKFLOW), opened_client)
+            noting = Noting(reader_for("evals/sort.yaml", WORKFLOW))
+            method = Chat(candidate(), WORKFLOW, Prompt("sort", WORKFLOW), opened_client, noting)
             assert method.preparation() == []
             assert await method.prepare() == []
+            assert len(method.requests(CASE, repeat)) == 1
+            assert method.others(CASE, repeat) == []
             return await method.respond(CASE, repeat)
 
     with Loopback(lambda _: response) as server:
@@ -82,7 +87,17 @@ def test_a_case_is_the_workflows_prompt_put_to_the_model() -> None:
             "top_logprobs": 5,
         }
     ]
-    assert (found.text, found.signals) == ("shipping", {"answer_logprob": -0.5})
+    assert found.text == "shipping"
+    assert found.signals == {
+        "input_brevity": -9.0,  # 18 characters and a message
+        "input_simplicity": found.signals["input_simplicity"],
+        "answer_logprob": -0.5,
+        "valid_format": 1.0,
+        "finished": 1.0,
+        "not_refused": 1.0,
+        "answer_brevity": -1.0,
+    }
+    assert (found.costs, found.signals_usd, found.signals_wait_s) == ({}, 0, 0)
 
 
 def test_an_empty_answer_is_a_text_and_a_failed_call_is_none() -> None:
@@ -108,8 +123,9 @@ def test_a_repeat_is_a_request_of_its_own() -> None:
 @pytest.mark.parametrize(("method", "kind"), [("chat", Chat), ("nearest_example", NearestExample)])
 def test_a_model_answers_by_the_method_that_it_states(method: str, kind: type) -> None:
     examples = [Example("money", "billing"), Example("parcel", "shipping")]
+    noting = Noting(reader_for("evals/sort.yaml", WORKFLOW))
     with Loopback(lambda _: chat("a")) as server:
         found = method_for(
-            candidate(method), WORKFLOW, Prompt("sort", WORKFLOW), examples, client(server)
+            candidate(method), WORKFLOW, Prompt("sort", WORKFLOW), examples, client(server), noting
         )
     assert type(found) is kind

@@ -13,12 +13,15 @@ from calibrate.cache import Cache, Recordings
 from calibrate.candidates import Candidate
 from calibrate.client import Client, Source
 from calibrate.completion import Failure, FailureReason
-from calibrate.config import Endpoint, Model, PriceRow
+from calibrate.config import Bar, Endpoint, Message, Model, PriceRow, Workflow
 from calibrate.dataset import Case, Example
 from calibrate.errors import DatasetError, ProviderError
 from calibrate.methods.base import Response as Answered
 from calibrate.methods.nearest_example import NearestExample
+from calibrate.methods.noting import Noting
 from calibrate.pricing import Budget, TokenPrice
+from calibrate.prompts import Prompt
+from calibrate.signals import reader_for
 
 CANDIDATE = Candidate(
     alias="mini",
@@ -37,6 +40,16 @@ CANDIDATE = Candidate(
     estimated_usd=Decimal(0),
 )
 LABELS = ["billing", "shipping"]
+WORKFLOW = Workflow(
+    version=1,
+    dataset="datasets/sort.jsonl",
+    prompt=[Message(role="user", content="Sort: {{ input }}")],
+    max_output_tokens=8,
+    labels=LABELS,
+    graders=["one_of"],
+    signals=["label_margin"],
+    bar=Bar(pass_rate=0.9),
+)
 EXAMPLES = [
     Example("money", "billing"),
     Example("card", "billing"),
@@ -64,8 +77,18 @@ def case(value: Any) -> Case:
     return Case("t-1", value, "billing")
 
 
+def nearest(
+    client: Client, examples: Sequence[Example] = EXAMPLES, workflow: Workflow = WORKFLOW
+) -> NearestExample:
+    noting = Noting(reader_for("evals/sort.yaml", workflow))
+    return NearestExample(CANDIDATE, LABELS, examples, Prompt("sort", workflow), client, noting)
+
+
 def use(
-    folder: Path, script: Script, work: Callable[[NearestExample], Coroutine[Any, Any, Any]]
+    folder: Path,
+    script: Script,
+    work: Callable[[NearestExample], Coroutine[Any, Any, Any]],
+    workflow: Workflow = WORKFLOW,
 ) -> tuple[Any, Loopback]:
     async def opened(server: Loopback) -> Any:
         endpoints = {"e": Endpoint(kind="openai", base_url=server.base_url, concurrency=2)}
@@ -74,18 +97,20 @@ def use(
                 endpoints, recordings=Recordings(None), cache=cache, budget=Budget(None)
             )
             async with client:
-                return await work(NearestExample(CANDIDATE, LABELS, EXAMPLES, client))
+                return await work(nearest(client, workflow=workflow))
 
     with Loopback(script) as server:
         return asyncio.run(opened(server)), server
 
 
-def respond(folder: Path, *values: Any, script: Script = known) -> list[Answered]:
+def respond(
+    folder: Path, *values: Any, script: Script = known, workflow: Workflow = WORKFLOW
+) -> list[Answered]:
     async def work(method: NearestExample) -> list[Answered]:
         await method.prepare()
         return [await method.respond(case(value), 0) for value in values]
 
-    found: list[Answered] = use(folder, script, work)[0]
+    found: list[Answered] = use(folder, script, work, workflow)[0]
     return found
 
 
@@ -96,6 +121,18 @@ def test_the_label_of_the_nearest_centroid_is_the_answer(tmp_path: Path) -> None
     assert bill.signals == {"label_margin": pytest.approx(1 - 0.447214, abs=1e-5)}
     # a box is (0, 1): 1 to shipping, 0.447214 to billing.
     assert box.signals == {"label_margin": pytest.approx(1 - 0.447214, abs=1e-5)}
+
+
+def test_what_a_request_says_before_it_is_sent_is_the_same_as_for_a_chat(tmp_path: Path) -> None:
+    free = WORKFLOW.model_copy(update={"signals": None})
+    (found,) = respond(tmp_path, "a bill", workflow=free)
+    assert set(found.signals) == {"input_brevity", "input_simplicity", "label_margin"}
+    assert found.signals["input_brevity"] == -7.0  # `Sort: a bill` is 12 characters, a message
+
+
+def test_a_margin_that_is_not_wanted_is_not_noted(tmp_path: Path) -> None:
+    nothing = WORKFLOW.model_copy(update={"signals": []})
+    assert [one.signals for one in respond(tmp_path, "a bill", workflow=nothing)] == [{}]
 
 
 def test_a_tie_goes_to_the_first_label_by_name(tmp_path: Path) -> None:
@@ -154,7 +191,7 @@ def test_examples_in_flight_when_one_cannot_be_asked_are_kept(tmp_path: Path) ->
     _, server = use(tmp_path, script, prepare)
     assert sorted(received.asked for received in server.received) == ["card", "money"]
     with Cache(tmp_path / "cache.sqlite") as cache:
-        request = NearestExample(CANDIDATE, LABELS, EXAMPLES, _unused()).preparation()[1]
+        request = nearest(_unused()).preparation()[1]
         assert cache.get(request, server.base_url) is not None
 
 
@@ -181,5 +218,5 @@ def test_a_chat_answer_where_an_embedding_should_be_is_no_embedding(tmp_path: Pa
 )
 def test_a_label_without_an_example_is_an_error(examples: Sequence[Example], missing: str) -> None:
     with pytest.raises(DatasetError) as caught:
-        NearestExample(CANDIDATE, LABELS, examples, _unused())
+        nearest(_unused(), examples)
     assert str(caught.value) == f"models.mini: nearest_example has no example for {missing}"
