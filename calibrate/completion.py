@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cached_property
 from json.encoder import encode_basestring as _quoted
+from types import NoneType
 from typing import Any
 
 from calibrate.fingerprint import canonical_bytes
@@ -147,7 +148,7 @@ class Completion:
 
     usage: Usage
     served_model: str
-    latency_s: float
+    latency_s: float | None  # None where it was not measured: the answer came in a batch
     finish: str = "stop"  # stop | length | content_filter | refusal | tool_calls | embedding
     text: str | None = None
     embedding: tuple[float, ...] | None = None
@@ -177,7 +178,7 @@ class Failure:
 
     reason: FailureReason
     message: str
-    latency_s: float = 0.0
+    latency_s: float | None = 0.0
     status: int = 0
 
 
@@ -227,7 +228,7 @@ def _usage_to_json(usage: Usage) -> dict[str, int | bool]:
 
 def reply_from_json(value: Mapping[str, Any]) -> Reply:
     """Return the reply that a recording line holds; `MALFORMED_REPLY` where it can't."""
-    latency_s = _checked(value["latency_s"], int, float)
+    latency_s = _checked(value["latency_s"], int, float, NoneType)
     status = _checked(value["status"], int)
     if "error" in value:
         return Failure(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from math import ceil
 
-from calibrate.candidates import Candidate
+from calibrate.candidates import Candidate, Field
 from calibrate.client import Client, most_usd
-from calibrate.completion import estimated_tokens
-from calibrate.criteria import GatePlan, design_rate, plan_gate
+from calibrate.completion import Request, Usage, estimated_tokens
+from calibrate.criteria import GatePlan, cascade_alpha, design_rate, plan_gate
 from calibrate.dataset import Case
-from calibrate.decide import Calibration, choose_route
+from calibrate.decide import CASCADES, Calibration, choose_route
 from calibrate.errors import ModelMoved
+from calibrate.escalate import find_cascades
 from calibrate.gate import Outcome, Verdict, judge, next_look, not_asked
-from calibrate.methods import Method, method_for
+from calibrate.methods import Ask, Method, method_for
 from calibrate.runner import run_trials
 from calibrate.stats.betting_plan import BettingPlan
 from calibrate.stats.exact import zero_failure_size
@@ -22,7 +24,7 @@ from calibrate.stats.plan import Characteristics, operating_characteristics
 from calibrate.task import Task
 from calibrate.trial import AnyTrial
 
-__all__ = ["CandidatePlan", "Share", "TaskPlan", "calibrate", "plan"]
+__all__ = ["ByRounds", "CandidatePlan", "Share", "TaskPlan", "Watcher", "calibrate", "plan"]
 
 
 BATCH = 8  # cases asked together where a verdict could fall any moment
@@ -34,6 +36,7 @@ class Share:
     """How the error is shared out in this run."""
 
     attempts: Mapping[str, int]  # the number of this attempt, by model; 1 where none is given
+    # (that of all cascades together stands under `CASCADES`)
     level: float | None = None  # of the whole workflow, where it is not the bar's own
 
 
@@ -82,6 +85,37 @@ class TaskPlan:
         return total
 
 
+class Watcher:
+    """Is told how a run goes on; this one does nothing with it."""
+
+    def begin(self) -> None:
+        """The workflow is decided from its first case on; answers may come that came before."""
+
+    def start(self, candidate: Candidate, most_trials: int) -> None:
+        """A candidate is asked next, for the first time or again; it takes so many at most."""
+
+    def advance(self, trial: AnyTrial) -> None:
+        """A trial is done."""
+
+    def settle(self, verdict: Verdict) -> None:
+        """A verdict has fallen."""
+
+
+NOBODY = Watcher()
+
+
+@dataclass(frozen=True, slots=True)
+class ByRounds:
+    """How the answers of a whole round are got before it is asked.
+
+    What `fetch` does not get is asked directly. The verdict is that of the same prefix, however
+    far beyond it a round reaches.
+    """
+
+    fetch: Callable[[Sequence[Ask]], Awaitable[None]]
+    least_share: float = 0.0  # of the cases that a candidate can take, in each round
+
+
 async def calibrate(
     task: Task,
     client: Client,
@@ -89,18 +123,20 @@ async def calibrate(
     share: Share | None = None,
     cases: int | None = None,
     ask_all: bool = False,
-    on_start: Callable[[Candidate, int], None] = lambda *_: None,
-    on_trial: Callable[[AnyTrial], None] = lambda _: None,
+    rounds: ByRounds | None = None,
+    watcher: Watcher = NOBODY,
 ) -> Calibration:
     """Measure a workflow's candidates, cheapest first, until one is certified; then decide.
 
-    With `ask_all` the dearer ones are measured too, for the report. `cases` takes only so many of
-    the seeded order. Progress is told through the two callbacks; nothing is printed. Where a
-    model moves meanwhile it is asked anew: answers of two models must not meet in one verdict.
+    With `ask_all` the dearer ones are measured too, for the report. Where the bar has cascades and
+    the cheapest is not certified, every case of every candidate is asked, and the cheapest
+    certified cascade may be the route. `cases` takes only so many of
+    the seeded order. Progress is told to the watcher; nothing is printed. Where a model moves
+    meanwhile it is asked anew: answers of two models must not meet in one verdict.
     """
     while True:
         try:
-            return await _calibrate_once(task, client, share, cases, ask_all, on_start, on_trial)
+            return await _calibrate_once(task, client, share, cases, ask_all, rounds, watcher)
         except ModelMoved:  # a few times at most: see StoredAnswers
             client.start_over()
 
@@ -111,27 +147,45 @@ async def _calibrate_once(
     share: Share | None,
     cases: int | None,
     ask_all: bool,
-    on_start: Callable[[Candidate, int], None],
-    on_trial: Callable[[AnyTrial], None],
+    rounds: ByRounds | None,
+    watcher: Watcher,
 ) -> Calibration:
+    watcher.begin()
     chosen_cases = task.cases[:cases]
     field = task.field
     gates = _gates(task, chosen_cases, share)
-    asking = {c.alias: _Asking(task, c, client, on_trial) for c in field.candidates}
+    asking = {}
+    askable_cases = _askable(field, gates, chosen_cases)
+    for candidate, askable in zip(field.candidates, askable_cases, strict=True):
+        asks_all = ask_all or task.workflow.bar.cascades
+        most = len(chosen_cases if asks_all else askable) * task.workflow.repeats
+        asking[candidate.alias] = _Asking(task, candidate, client, most, rounds, watcher)
     baseline = asking[field.baseline.alias]
     verdicts: list[Verdict] = []
+    if ask_all:
+        await _prefetch(rounds, asking.values(), chosen_cases)
     for candidate, gate in zip(field.candidates, gates, strict=True):
         is_needed = all(v.outcome is not Outcome.CERTIFIED for v in verdicts)
         verdict = not_asked(gate, candidate.alias, candidate.tier)
         if is_needed or ask_all:
-            on_start(candidate, gate.most_cases * gate.repeats)
             if ask_all:  # at once, and not in batches up to where a verdict could fall
                 await asking[candidate.alias].trials(chosen_cases)
             if is_needed:
                 verdict = await _sequential(gate, asking[candidate.alias], baseline, chosen_cases)
+                watcher.settle(verdict)
         verdicts.append(verdict)
+    cascades = None
+    if task.workflow.bar.cascades and verdicts[0].outcome is not Outcome.CERTIFIED:
+        await _prefetch(rounds, asking.values(), chosen_cases)
+        answers = {alias: await asked.trials(chosen_cases) for alias, asked in asking.items()}
+        attempt = share.attempts.get(CASCADES, 1) if share else 1
+        alpha = cascade_alpha(
+            task.workflow.bar, attempt=attempt, level=share.level if share else None
+        )
+        cascades = find_cascades(task, chosen_cases, answers, alpha=alpha, attempt=attempt)
     trials = {alias: a.so_far(chosen_cases) for alias, a in asking.items() if a.has_begun}
-    return Calibration(task, trials, tuple(verdicts), choose_route(field, verdicts))
+    decision = choose_route(field, verdicts, None if cascades is None else cascades.route)
+    return Calibration(task, trials, tuple(verdicts), decision, cascades=cascades)
 
 
 class _Asking:
@@ -142,20 +196,26 @@ class _Asking:
         task: Task,
         candidate: Candidate,
         client: Client,
-        on_trial: Callable[[AnyTrial], None],
+        most_trials: int,
+        rounds: ByRounds | None,
+        watcher: Watcher,
     ) -> None:
         self.candidate = candidate
         self.has_begun = False
+        self.rounds = rounds
         self._method = _method(task, candidate, client)
         self._graders = task.graders
         self._repeats = task.workflow.repeats
         self._score = task.workflow.score
         self._concurrency = client.concurrency(candidate.model.endpoint)
-        self._on_trial = on_trial
+        self._most_trials = most_trials
+        self._watcher = watcher
         self._known: dict[str, list[AnyTrial]] = {}
 
     async def trials(self, cases: Sequence[Case]) -> list[AnyTrial]:
         """Return the trials of these cases in their order, asking those that are not known."""
+        self._watcher.start(self.candidate, self._most_trials)
+        await _prefetch(self.rounds, [self], cases)
         if not self.has_begun:
             self.has_begun = True
             await self._method.prepare()
@@ -167,14 +227,30 @@ class _Asking:
             repeats=self._repeats,
             score=self._score,
             concurrency=self._concurrency,
-            on_trial=self._on_trial,
+            on_trial=self._watcher.advance,
         )
         for trial in fresh:
             self._known.setdefault(trial.case.id, []).append(trial)
         return [trial for case in cases for trial in self._known[case.id]]
 
+    def asks(self, cases: Sequence[Case]) -> list[Ask]:
+        """Return what answering these cases asks of the model, but for those that are known."""
+        requests = [] if self.has_begun else self._method.preparation()
+        for case in cases:
+            for repeat in range(0 if case.id in self._known else self._repeats):
+                requests += self._method.requests(case, repeat)
+        model = self.candidate
+        return [Ask(model.model.endpoint, r, model.price, model.timeout_s) for r in requests]
+
     def so_far(self, cases: Sequence[Case]) -> tuple[AnyTrial, ...]:
         return tuple(trial for case in cases for trial in self._known.get(case.id, ()))
+
+
+async def _prefetch(
+    rounds: ByRounds | None, asking: Iterable[_Asking], cases: Sequence[Case]
+) -> None:
+    if rounds is not None:
+        await rounds.fetch([ask for each in asking for ask in each.asks(cases)])
 
 
 async def _sequential(
@@ -190,12 +266,16 @@ async def _sequential(
     prefix: list[AnyTrial] = []
     rival: list[AnyTrial] = []
     seen = 0
+    rounds = asking.rounds
+    least_round = 0 if rounds is None else ceil(rounds.least_share * gate.most_cases)
     verdict = judge(gate, alias, tier, prefix, critical, rival)
     while not verdict.is_settled:
         # Up to where a line could be crossed at the earliest, every case is needed anyway.
         least = BATCH if gate.test == "exact" else max(BATCH, gate.most_cases // LOOKS)
-        end = max(next_look(gate, prefix, rival), seen + least)
+        end = max(next_look(gate, prefix, rival), seen + max(least, least_round))
         batch = cases[seen:end]
+        if has_rival:
+            await _prefetch(rounds, [asking, baseline], batch)
         prefix += await asking.trials(batch)
         if has_rival:
             rival += await baseline.trials(batch)
@@ -212,10 +292,8 @@ def plan(
     bar = task.workflow.bar
     gates = _gates(task, chosen_cases, share)
     rows = []
-    for candidate, gate in zip(task.field.candidates, gates, strict=True):
-        is_rival = candidate is task.field.baseline and gate.bar.of_baseline is not None
-        most_cases = max(g.most_cases for g in gates) if is_rival else gate.most_cases
-        askable = _askable(gate, chosen_cases, most_cases)
+    asked = _askable(task.field, gates, chosen_cases)
+    for candidate, gate, askable in zip(task.field.candidates, gates, asked, strict=True):
         rows.append(_candidate_plan(task, candidate, gate, client, askable))
     return TaskPlan(
         task=task,
@@ -241,42 +319,86 @@ def _gates(task: Task, cases: Sequence[Case], share: Share | None) -> list[GateP
     ]
 
 
-def _askable(gate: GatePlan, cases: Sequence[Case], most_cases: int) -> list[Case]:
-    """Return the cases that a run could get to ask."""
-    critical = [case for case in cases[most_cases:] if case.critical and gate.bar.critical]
-    return [*cases[:most_cases], *critical]
+def _askable(field: Field, gates: Sequence[GatePlan], cases: Sequence[Case]) -> list[list[Case]]:
+    """Return, for each candidate, the cases that a run could get to ask."""
+    askable = []
+    for candidate, gate in zip(field.candidates, gates, strict=True):
+        is_rival = candidate is field.baseline and gate.bar.of_baseline is not None
+        most_cases = max(g.most_cases for g in gates) if is_rival else gate.most_cases
+        critical = [case for case in cases[most_cases:] if case.critical and gate.bar.critical]
+        askable.append([*cases[:most_cases], *critical])
+        if gate.bar.cascades:
+            askable[-1] = list(cases)
+    return askable
 
 
 def _candidate_plan(
     task: Task, candidate: Candidate, gate: GatePlan, client: Client, cases: Sequence[Case]
 ) -> CandidatePlan:
     method = _method(task, candidate, client)
-    requests = {request.key: request for request in method.preparation()}
-    for case in cases:
-        for repeat in range(gate.repeats):
-            requests |= {request.key: request for request in method.requests(case, repeat)}
-    to_ask = [
-        request
-        for request in requests.values()
-        if not client.has(candidate.model.endpoint, request)
-    ]
-    most = sum(
-        (most_usd(request, candidate.price, candidate.timeout_s) for request in to_ask), Decimal(0)
+    answers = _asks(candidate, method, cases, gate.repeats)
+    further = _further_asks(candidate, method, cases, gate.repeats)
+    to_ask, further_to_ask = (
+        [ask for ask in asks if not client.has(ask.endpoint, ask.request)]
+        for asks in (answers, further)
     )
+    left = [*to_ask, *further_to_ask]
     expected = _characteristics(gate, design_rate(gate.bar))
     likely = min(len(to_ask), round(expected.expected_n * gate.repeats))
+    further_usd = sum(map(_estimated_usd, further_to_ask), Decimal(0))
     return CandidatePlan(
         candidate=candidate,
         gate=gate,
         power=expected.accept_probability,
         expected_cases=expected.expected_n,
-        requests=len(requests),
-        stored=len(requests) - len(to_ask),
-        most_usd=most,
-        likely_usd=candidate.estimated_usd * likely,
-        input_tokens=sum(estimated_tokens(request.texts) for request in to_ask),
-        output_tokens=sum(request.parameters.get("max_output_tokens", 0) for request in to_ask),
+        requests=len(answers) + len(further),
+        stored=len(answers) + len(further) - len(left),
+        most_usd=sum((most_usd(a.request, a.price, a.timeout_s) for a in left), Decimal(0)),
+        likely_usd=candidate.estimated_usd * likely
+        + further_usd * Decimal(min(expected.expected_n / max(len(cases), 1), 1)),
+        input_tokens=sum(estimated_tokens(ask.request.texts) for ask in left),
+        output_tokens=sum(_output_tokens(ask) for ask in left),
     )
+
+
+def _asks(candidate: Candidate, method: Method, cases: Sequence[Case], repeats: int) -> list[Ask]:
+    """Return what answers are asked for, each request once, and what must be asked before."""
+    requests = [
+        *method.preparation(),
+        *(method.requests(case, repeat)[0] for case in cases for repeat in range(repeats)),
+    ]
+    return [_own(candidate, request) for request in _once(requests)]
+
+
+def _further_asks(
+    candidate: Candidate, method: Method, cases: Sequence[Case], repeats: int
+) -> list[Ask]:
+    """Return what is asked besides for the signals: samples, and verdicts of another model."""
+    samples: list[Request] = []
+    others: dict[str, Ask] = {}
+    for case in cases:
+        for repeat in range(repeats):
+            samples += method.requests(case, repeat)[1:]
+            others |= {ask.request.key: ask for ask in method.others(case, repeat)}
+    return [*(_own(candidate, request) for request in _once(samples)), *others.values()]
+
+
+def _once(requests: Sequence[Request]) -> Iterator[Request]:
+    yield from {request.key: request for request in requests}.values()
+
+
+def _own(candidate: Candidate, request: Request) -> Ask:
+    return Ask(candidate.model.endpoint, request, candidate.price, candidate.timeout_s)
+
+
+def _estimated_usd(ask: Ask) -> Decimal:
+    usage = Usage(estimated_tokens(ask.request.texts), _output_tokens(ask))
+    return ask.price.cost(usage, ask.timeout_s)
+
+
+def _output_tokens(ask: Ask) -> int:
+    limit: int = ask.request.parameters.get("max_output_tokens", 0)
+    return limit
 
 
 def _characteristics(gate: GatePlan, rate: float) -> Characteristics:
@@ -288,4 +410,4 @@ def _characteristics(gate: GatePlan, rate: float) -> Characteristics:
 
 
 def _method(task: Task, candidate: Candidate, client: Client) -> Method:
-    return method_for(candidate, task.workflow, task.prompt, task.examples, client)
+    return method_for(candidate, task.workflow, task.prompt, task.examples, client, task.noting)

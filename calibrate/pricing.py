@@ -51,7 +51,7 @@ class TokenPrice:
         written = self.cache_write_usd_per_mtok
         return self.input_usd_per_mtok if written is None else written
 
-    def cost(self, usage: Usage, latency_s: float) -> Decimal:
+    def cost(self, usage: Usage, latency_s: float | None) -> Decimal:
         fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
         return (
             fresh * self.input_usd_per_mtok
@@ -84,7 +84,12 @@ class HourlyPrice:
     usd_per_hour: Decimal
     concurrency: int
 
-    def cost(self, usage: Usage, latency_s: float) -> Decimal:
+    def cost(self, usage: Usage, latency_s: float | None) -> Decimal:
+        if latency_s is None:
+            raise PriceError(
+                "an answer that came in a batch has no time that a price by the hour could be "
+                "multiplied with; ask it again with --no-cache"
+            )
         return self.usd_per_hour / 3600 / self.concurrency * Decimal(str(latency_s))
 
     def estimate(self, input_tokens: int, output_tokens: int, timeout_s: float) -> Decimal:
@@ -102,7 +107,7 @@ class SteppedPrice:
     base: TokenPrice
     steps: tuple[tuple[int, TokenPrice], ...]  # rising
 
-    def cost(self, usage: Usage, latency_s: float) -> Decimal:
+    def cost(self, usage: Usage, latency_s: float | None) -> Decimal:
         return self.row(usage.input_tokens).cost(usage, latency_s)
 
     def estimate(self, input_tokens: int, output_tokens: int, timeout_s: float) -> Decimal:
@@ -183,6 +188,10 @@ class Budget:
         """Replace a reservation by what was really paid."""
         self._reserved_usd -= worst_usd
         self.spent_usd += actual_usd
+
+    def refund(self, usd: Decimal) -> None:
+        """Take back some of what was spent: it had been counted at its worst."""
+        self.spent_usd -= usd
 
 
 def _catalogue_listing(alias: str, model: Model, base_url: str) -> Listing:

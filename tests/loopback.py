@@ -42,7 +42,8 @@ class Received:
     number: int
     path: str
     headers: Mapping[str, str]  # names in lower case
-    body: Any  # parsed JSON
+    body: Any  # parsed JSON; bytes where it is none
+    method: str = "POST"
 
     @property
     def model(self) -> str:
@@ -115,9 +116,13 @@ class Loopback:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Received, Any]:
+    def answer(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[Received, Any]:
+        is_form = headers.get("content-type", "").startswith("multipart/")
+        parsed = body if is_form or not body else json.loads(body)
         with self._lock:
-            received = Received(len(self.received), path, headers, json.loads(body))
+            received = Received(len(self.received), path, headers, parsed, method)
             self.received.append(received)
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)
@@ -156,9 +161,9 @@ def _handler_of(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
             loopback.connects()
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            received, response = loopback.answer(self.path, headers, body)
+            received, response = loopback.answer(self.command, self.path, headers, body)
             is_whole = False
             try:
                 is_whole = self._send(response)

@@ -63,11 +63,17 @@ class StoredAnswers:
     """
 
     def __init__(
-        self, recordings: Recordings, cache: Cache | None, *, give_failures: bool = True
+        self,
+        recordings: Recordings,
+        cache: Cache | None,
+        *,
+        give_failures: bool = True,
+        give_unmeasured: bool = True,
     ) -> None:
         self._recordings = recordings
         self._cache = cache
         self._give_failures = give_failures
+        self._give_unmeasured = give_unmeasured  # answers without a latency
         self._names: dict[ModelId, frozenset[str]] = {}  # that count, where there is no cache
         self._given: defaultdict[ModelId, set[str]] = defaultdict(set)
         self._arrived: defaultdict[ModelId, set[str]] = defaultdict(set)
@@ -130,6 +136,8 @@ class StoredAnswers:
         return self._wanted(self._recordings.get(request))
 
     def _wanted(self, reply: Reply | None) -> Reply | None:
+        if reply is None or (reply.latency_s is None and not self._give_unmeasured):
+            return None
         return None if isinstance(reply, Failure) and not self._give_failures else reply
 
     def _counts(self, recorded: Reply, model: ModelId) -> bool:

@@ -77,10 +77,11 @@ class Cache:
 
     def get(self, request: Request, base_url: str) -> Reply | None:
         """Return the answer that counts, or None; one that cannot be read is an error."""
-        if self._connection is None:
+        connection = self._opened_if_there()
+        if connection is None:
             return None
         try:
-            row = self._connection.execute(_SELECT, (_key(request, base_url),)).fetchone()
+            row = connection.execute(_SELECT, (_key(request, base_url),)).fetchone()
             return None if row is None else reply_from_json(json.loads(row[0]))
         except (sqlite3.Error, *MALFORMED_REPLY) as error:
             raise broken(self._path, error) from error
@@ -108,10 +109,11 @@ class Cache:
 
     def served_names(self, model: ModelId) -> frozenset[str]:
         """Return the names whose answers count for a model; none where nothing is known of it."""
-        if self._connection is None:
+        connection = self._opened_if_there()
+        if connection is None:
             return frozenset()
         try:
-            rows = self._connection.execute(_SERVED, model).fetchall()
+            rows = connection.execute(_SERVED, model).fetchall()
             return frozenset(row[0] for row in rows) - {_NO_NAME}
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
@@ -126,6 +128,11 @@ class Cache:
                 _count(connection, number, names)
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
+
+    def _opened_if_there(self) -> sqlite3.Connection | None:
+        """Return a connection; None while the file is not there: another run may make it yet."""
+        is_there = self._connection is not None or self._path.exists()
+        return self._opened() if is_there else None
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -10,13 +10,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
+from calibrate.cli.batching import open_rounds
+from calibrate.cli.interruption import Attempts, until_interrupted
 from calibrate.cli.progress import Progress
 from calibrate.cli.session import open_client, save_recordings
 from calibrate.client import Client, Source
 from calibrate.decide import Calibration, Status, has_outage
 from calibrate.errors import CalibrateError, ProviderError
 from calibrate.family import same_route
-from calibrate.pipeline import Share, calibrate
+from calibrate.pipeline import ByRounds, Share, calibrate
 from calibrate.pricing import Budget
 from calibrate.project import Project
 from calibrate.task import Task
@@ -50,35 +52,31 @@ async def measure(
     budget: Budget,
     shares: Sequence[Share],
 ) -> Measured:
-    """Measure and decide a workflow; raises where an outage keeps it from its verdict."""
-    found: list[Calibration] = []
+    """Measure and decide a workflow; raises where an outage keeps it from its verdict.
+
+    Ctrl-C ends it with `KeyboardInterrupt`: once in order, twice now. What has arrived is kept.
+    """
+    attempts = Attempts(budget)
     with open_client(
         project,
         task.name,
-        budget,
+        attempts,
         offline=arguments.offline,
         read_stored=not arguments.no_cache,
         retry_failed=arguments.retry_failed,
     ) as opened:
         async with opened as client:
+            is_rate = task.workflow.bar.measure == "pass_rate"
             with (
                 _notes(task, client),
-                Progress(task.name) as progress,
+                Progress(task.name, attempts, is_rate=is_rate) as progress,
                 _recording(arguments.record, project, task, client),
             ):
-                for share in shares:
-                    calibration = await calibrate(
-                        task,
-                        client,
-                        share=share,
-                        cases=arguments.cases if isinstance(arguments.cases, int) else None,
-                        ask_all=arguments.cases == "all",
-                        on_start=progress.start,
-                        on_trial=progress.advance,
-                    )
-                    found.append(calibration)
-                    if same_route(found) < len(found):
-                        break
+                async with open_rounds(
+                    project, task, client, arguments, attempts, progress.say
+                ) as rounds:
+                    work = _at_each(shares, task, client, arguments, rounds, progress)
+                    found = await until_interrupted(work, attempts, progress.say)
     if has_outage(found[-1].verdicts) and found[-1].decision.status is not Status.CERTIFIED:
         raise ProviderError(
             f"{task.name}: too many calls failed for a verdict, most of them with "
@@ -86,6 +84,32 @@ async def measure(
             "and run again with --retry-failed"
         )
     return Measured(tuple(found), _spent(client, budget))
+
+
+async def _at_each(
+    shares: Sequence[Share],
+    task: Task,
+    client: Client,
+    arguments: argparse.Namespace,
+    rounds: ByRounds | None,
+    progress: Progress,
+) -> list[Calibration]:
+    """Decide a workflow at each error until it is no longer certified."""
+    found: list[Calibration] = []
+    for share in shares:
+        calibration = await calibrate(
+            task,
+            client,
+            share=share,
+            cases=arguments.cases if isinstance(arguments.cases, int) else None,
+            ask_all=arguments.cases == "all",
+            rounds=rounds,
+            watcher=progress,
+        )
+        found.append(calibration)
+        if same_route(found) < len(found):
+            break
+    return found
 
 
 @contextmanager

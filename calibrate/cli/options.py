@@ -23,6 +23,7 @@ __all__ = [
     "chosen_names",
     "dollars",
     "load_tasks",
+    "percentage",
     "policy_so_far",
     "print_json",
     "project_of",
@@ -104,6 +105,13 @@ def case_count(text: str) -> int | str:
         return text
     if not text.isdecimal() or len(text) > 15 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number of cases nor `all`")
+    return int(text)
+
+
+def percentage(text: str) -> int:
+    """Parse a whole number of percent; for argparse."""
+    if not text.isdecimal() or len(text) > 3 or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 1 to 100")
     return int(text)
 
 

@@ -1,43 +1,56 @@
-"""Progress of a run on stderr: a bar for each model, nothing where it is not a terminal."""
+"""Progress of a run on stderr: how far each model is, kept up to date while it is asked."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
 from types import TracebackType
-from typing import Any
 
 from calibrate.candidates import Candidate
-from calibrate.trial import AnyTrial, passes
+from calibrate.cli.display import Display, View, display_for
+from calibrate.cli.interruption import Attempts
+from calibrate.cli.tally import Tally
+from calibrate.gate import Verdict
+from calibrate.pipeline import Watcher
+from calibrate.trial import AnyTrial
 
 __all__ = ["Progress"]
 
 
-class Progress:
-    """Shows how far each model is; quiet unless stderr is a terminal."""
+class Progress(Watcher):
+    """Counts what happens to a workflow's models, and shows it now and then; needs a running loop.
 
-    def __init__(self, workflow: str) -> None:
-        self._workflow = workflow
-        self._bars: Any = None
-        self._task: Any = None
-        self._passed = 0
-        self._done = 0
+    Each attempt, and what it cost, is put down to the model that is asked at the time.
+    """
+
+    def __init__(
+        self,
+        workflow: str,
+        attempts: Attempts,
+        *,
+        is_rate: bool = True,
+        display: Display | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._display = display_for(sys.stderr, workflow) if display is None else display
+        self._attempts = attempts
+        self._is_rate = is_rate
+        self._clock = clock
+        self._tallies: dict[str, Tally] = {}
+        self._current: Tally | None = None
+        self._begun = 0
+        self._spent_usd = Decimal(0)
+        self._due = 0.0
 
     def __enter__(self) -> Progress:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bars
-
-            self._bars = Bars(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._bars.start()
+        self._due = self._clock() + self._display.every_s
+        with suppress(OSError):  # stderr is gone: that is no reason to lose the run
+            self._display.open()
+        self._ticking = asyncio.get_running_loop().create_task(self._tick())
         return self
 
     def __exit__(
@@ -46,20 +59,60 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bars is not None:
-            self._bars.stop()
+        self._ticking.cancel()
+        with suppress(OSError):
+            self._display.close()
 
-    def start(self, candidate: Candidate, cases: int) -> None:
-        self._passed = self._done = 0
-        if self._bars is not None:
-            self._task = self._bars.add_task(
-                f"{self._workflow} {candidate.alias}", total=cases, rate=""
-            )
+    def begin(self) -> None:
+        for tally in self._tallies.values():
+            tally.start_over()
+
+    def start(self, candidate: Candidate, most_trials: int) -> None:
+        self._catch_up()
+        if candidate.alias not in self._tallies:
+            tally = Tally(candidate.alias, self._is_rate)
+            tally.pace(self._clock())  # what comes is measured from here
+            self._tallies[candidate.alias] = tally
+        self._current = self._tallies[candidate.alias]
+        self._current.total = max(self._current.total, most_trials)
 
     def advance(self, trial: AnyTrial) -> None:
-        self._done += 1
-        self._passed += passes(trial)
-        if self._bars is not None:
-            self._bars.update(
-                self._task, advance=1, rate=f"{100 * self._passed / self._done:.0f} % pass"
-            )
+        self._tallies[trial.model].add(trial)
+        self._show_if_due()  # stored answers leave the loop no turn
+
+    def settle(self, verdict: Verdict) -> None:
+        self._catch_up()
+        tally = self._tallies[verdict.model]
+        is_news = tally.verdict is None or tally.verdict.outcome is not verdict.outcome
+        tally.verdict = verdict
+        if is_news:
+            with suppress(OSError):
+                self._display.settled(tally)
+
+    def say(self, text: str) -> None:
+        """Tell something beside the figures."""
+        with suppress(OSError):
+            self._display.say(text)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._due - self._clock())
+            self._show_if_due()
+
+    def _show_if_due(self) -> None:
+        now = self._clock()
+        if now < self._due:
+            return
+        self._due = now + self._display.every_s
+        self._catch_up()
+        if self._current is not None:
+            tallies, pace = tuple(self._tallies.values()), self._current.pace(now)
+            with suppress(OSError):
+                self._display.show(View(tallies, self._current, self._attempts.in_flight, pace))
+
+    def _catch_up(self) -> None:
+        """Put down to the current model what has been sent and paid since the last time."""
+        if self._current is not None:
+            self._current.requests += self._attempts.begun - self._begun
+            self._current.usd += self._attempts.spent_usd - self._spent_usd
+        self._begun, self._spent_usd = self._attempts.begun, self._attempts.spent_usd

@@ -35,6 +35,7 @@ def open_client(
     retry_failed: bool = False,
 ) -> Iterator[Client]:
     """Yield a client for one workflow; its recordings lie beneath the project's cache."""
+    named = project.workflows.get(workflow)
     path = recordings_path(project, workflow)
     place = "" if path is None else str(path.relative_to(project.root.resolve()))
     with Cache(project.root / CACHE_FILE) as cache:
@@ -46,6 +47,7 @@ def open_client(
             offline=offline,
             read_stored=read_stored,
             retry_failed=retry_failed,
+            needs_latency=named is not None and named.bar.latency_p95_s is not None,
         )
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import TracebackType
 
 from calibrate.cache import Cache, ModelId, Recordings, StoredAnswers
-from calibrate.client.channel import Channel
+from calibrate.client.channel import Asked, Channel
 from calibrate.completion import Failure, Reply, Request
 from calibrate.config import Endpoint
 from calibrate.errors import CacheMiss, ModelMoved
@@ -58,12 +58,18 @@ class Client:
         offline: bool = False,
         read_stored: bool = True,
         retry_failed: bool = False,
+        needs_latency: bool = False,
         transport: Callable[[int], Transport] = open_transport,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._endpoints = endpoints
-        self._storage = StoredAnswers(recordings, cache, give_failures=not retry_failed)
+        self._storage = StoredAnswers(
+            recordings,
+            cache,
+            give_failures=not retry_failed,
+            give_unmeasured=not needs_latency,
+        )
         self._budget = budget
         self._offline = offline
         self._read_stored = read_stored
@@ -101,11 +107,19 @@ class Client:
         """
         name = (endpoint, request.key)
         if name not in self.given:
-            answer = self._stored(endpoint, request)
+            answer = self.stored(endpoint, request)
             if answer is None:
                 answer = await self._asked(endpoint, request, price, timeout_s)
             self.given.setdefault(name, answer)
         return self.given[name]
+
+    def keep(self, endpoint: str, request: Request, reply: Reply, paid_usd: Decimal) -> None:
+        """Take in an answer that was asked for now, but came another way.
+
+        Raises `ModelMoved` as `ask` does; the answer is kept.
+        """
+        answer = self._kept(endpoint, request, Asked(reply, (), paid_usd))
+        self.given[endpoint, request.key] = answer
 
     def has(self, endpoint: str, request: Request) -> bool:
         """Return whether an answer is there already, so that asking costs nothing."""
@@ -128,7 +142,8 @@ class Client:
         """Return how many requests the endpoint may have in flight."""
         return self._endpoints[endpoint].concurrency
 
-    def _stored(self, endpoint: str, request: Request) -> Answer | None:
+    def stored(self, endpoint: str, request: Request) -> Answer | None:
+        """Return an answer that is there already; None where it would have to be asked."""
         if not self._read_stored:
             return None
         found = self._storage.get(request, self._channel(endpoint).base_url)
@@ -157,9 +172,11 @@ class Client:
     async def _ask_and_keep(
         self, endpoint: str, request: Request, price: Price, timeout_s: float | None
     ) -> Answer:
-        channel = self._channel(endpoint)
-        asked = await channel.ask(request, price, timeout_s)
-        move = self._storage.put(request, channel.base_url, asked.reply)
+        asked = await self._channel(endpoint).ask(request, price, timeout_s)
+        return self._kept(endpoint, request, asked)
+
+    def _kept(self, endpoint: str, request: Request, asked: Asked) -> Answer:
+        move = self._storage.put(request, self._channel(endpoint).base_url, asked.reply)
         if move is not None and move.is_spoiling:
             raise ModelMoved(str(move))
         return Answer(request, asked.reply, Source.ASKED, asked.failures, asked.paid_usd)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from calibrate.completion import Reply, Request
 
-__all__ = ["Call", "Malformed", "Provider", "bounded", "json_object"]
+__all__ = ["MAX_BODY_BYTES", "Call", "Malformed", "Provider", "bounded", "json_object"]
 
 MESSAGE_LENGTH = 300
+MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP POST. The headers hold the key, so they are never shown."""
+    """One HTTP request. The headers hold the key, so they are never shown."""
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    method: Literal["POST", "GET"] = "POST"
+    most_bytes: int = MAX_BODY_BYTES  # that its answer may have
 
 
 class Provider(Protocol):

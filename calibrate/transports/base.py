@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from calibrate.completion import Failure, FailureReason
-from calibrate.providers.base import Call, bounded
+from calibrate.providers.base import MAX_BODY_BYTES, Call, bounded
 
 __all__ = [
     "ACCEPTED_HEADERS",
@@ -23,7 +23,6 @@ __all__ = [
     "unsendable",
 ]
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
 # Nothing was asked before there is a connection, so this wait is short and costs nothing.
 CONNECT_TIMEOUT_S = 15.0
 ACCEPTED_HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "calibrate"}
@@ -70,8 +69,8 @@ def broken(error: Exception) -> Failure:
     return Failure(FailureReason.BAD_RESPONSE, bounded(why))
 
 
-def too_large() -> Failure:
-    return Failure(FailureReason.BAD_RESPONSE, f"over {MAX_BODY_BYTES:,} bytes")
+def too_large(call: Call) -> Failure:
+    return Failure(FailureReason.BAD_RESPONSE, f"over {call.most_bytes:,} bytes")
 
 
 def unsendable() -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import aiohttp
 
@@ -12,7 +13,6 @@ from calibrate.transports import proxies, tls
 from calibrate.transports.base import (
     ACCEPTED_HEADERS,
     CONNECT_TIMEOUT_S,
-    MAX_BODY_BYTES,
     Sent,
     broken,
     no_address,
@@ -29,6 +29,7 @@ _NOT_CONNECTED = (
     aiohttp.ClientHttpProxyError,
     aiohttp.ConnectionTimeoutError,
 )
+_LARGE_BYTES = 1_000_000
 _NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)
 
 
@@ -48,7 +49,7 @@ class AiohttpTransport:
     async def send(self, call: Call, timeout_s: float) -> Sent | Failure:
         try:
             async with asyncio.timeout(timeout_s):  # the whole of it, however slowly bytes drip in
-                return await self._post(call)
+                return await self._exchange(call)
         except _NOT_CONNECTED as error:
             return unreachable(error)
         except TimeoutError:
@@ -63,10 +64,11 @@ class AiohttpTransport:
     async def close(self) -> None:
         await self._session.close()
 
-    async def _post(self, call: Call) -> Sent | Failure:
-        async with self._session.post(
+    async def _exchange(self, call: Call) -> Sent | Failure:
+        async with self._session.request(
+            call.method,
             call.url,
-            data=call.body,
+            data=_data(call.body),
             headers=call.headers,
             proxy=self._proxy(call.url),
             allow_redirects=False,
@@ -74,11 +76,16 @@ class AiohttpTransport:
             body = bytearray()
             while part := await response.content.readany():
                 body += part
-                if len(body) > MAX_BODY_BYTES:
-                    return too_large()
+                if len(body) > call.most_bytes:
+                    return too_large(call)
             return Sent(response.status, bytes(body), response.headers)
 
     def _proxy(self, url: str) -> str | None:
         if url not in self._proxy_of:  # the environment is asked once for each address
             self._proxy_of[url] = proxies.proxy_for(url, self._proxies)
         return self._proxy_of[url]
+
+
+def _data(body: bytes) -> bytes | io.BytesIO | None:
+    """Return a body as it is sent: a large one in pieces, for others wait for their turn."""
+    return io.BytesIO(body) if len(body) > _LARGE_BYTES else body or None

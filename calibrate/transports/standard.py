@@ -13,7 +13,6 @@ from calibrate.transports import tls
 from calibrate.transports.base import (
     ACCEPTED_HEADERS,
     CONNECT_TIMEOUT_S,
-    MAX_BODY_BYTES,
     Sent,
     broken,
     no_address,
@@ -51,7 +50,7 @@ class HttpxTransport:
     async def send(self, call: Call, timeout_s: float) -> Sent | Failure:
         try:
             async with asyncio.timeout(timeout_s):  # the whole of it, however slowly bytes drip in
-                return await self._post(call)
+                return await self._exchange(call)
         except _NOT_CONNECTED as error:
             return unreachable(str(error) or "no connection in time")
         except (TimeoutError, httpx.TimeoutException):
@@ -66,17 +65,17 @@ class HttpxTransport:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _post(self, call: Call) -> Sent | Failure:
+    async def _exchange(self, call: Call) -> Sent | Failure:
         async with self._client.stream(
-            "POST",
+            call.method,
             call.url,
-            content=call.body,
+            content=call.body or None,
             headers=dict(call.headers),
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
         ) as response:
             body = bytearray()
             async for part in response.aiter_bytes():
                 body += part
-                if len(body) > MAX_BODY_BYTES:
-                    return too_large()
+                if len(body) > call.most_bytes:
+                    return too_large(call)
             return Sent(response.status_code, bytes(body), response.headers)
