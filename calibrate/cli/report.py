@@ -19,6 +19,7 @@ from calibrate.cli.options import (
     shown_path,
 )
 from calibrate.cli.session import open_client, require_writable
+from calibrate.criteria import level_of
 from calibrate.decide import Calibration, Status
 from calibrate.family import withheld
 from calibrate.ledger import attempt_numbers
@@ -27,7 +28,6 @@ from calibrate.policy import DEFAULT_PATH, Policy
 from calibrate.pricing import Budget
 from calibrate.project import Project
 from calibrate.report import write_reports
-from calibrate.stats.multiple import attempt_share
 from calibrate.task import Task
 
 DESCRIPTION = (
@@ -69,8 +69,9 @@ async def _replayed(task: Task, project: Project, policy: Policy, all_cases: boo
     entry = policy.workflows.get(task.name)
     share = Share(attempt_numbers(task, project, policy))
     if entry is not None and entry.evidence.family is not None:
-        spent = entry.evidence.alpha_spent / attempt_share(entry.evidence.attempt)
-        share = replace(share, level=spent * entry.evidence.candidates)
+        spent = entry.evidence
+        level = level_of(task.workflow.bar, spent.alpha_spent, spent.candidates, spent.attempt)
+        share = replace(share, level=level)
     with open_client(project, task.name, Budget(None), offline=True) as opened:
         async with opened as client:
             found = await calibrate(task, client, share=share, ask_all=all_cases)

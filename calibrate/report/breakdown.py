@@ -1,4 +1,4 @@
-"""Where the models differ: by tag, and in latency."""
+"""Where the models differ: pass rates by tag."""
 
 from __future__ import annotations
 
@@ -7,35 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from calibrate.decide import Calibration
-from calibrate.frames import latency_quantile, trial_table
 from calibrate.gate import Verdict
 from calibrate.report.badges import OUTCOME_BADGES, Badge
 from calibrate.trial import AnyTrial, passes
-from calibrate.words import p95, percent, seconds
+from calibrate.words import percent
 
 __all__ = [
-    "LatencyRow",
     "TagCell",
     "TagRow",
     "TagTable",
-    "latency_rows",
     "measured",
     "tag_tables",
 ]
 
 MOST_VALUES = 40  # of one tag
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyRow:
-    """How long a model's calls took."""
-
-    model: str
-    calls: str  # on how many the row rests: all that were asked
-    p50: str
-    p95: str
-    longest: str
-    late: str  # calls over the target, or a dash without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +54,6 @@ def measured(calibration: Calibration) -> Iterator[tuple[Verdict, Sequence[AnyTr
         trials = calibration.trials.get(verdict.model)
         if trials:
             yield verdict, trials
-
-
-def latency_rows(calibration: Calibration) -> tuple[LatencyRow, ...]:
-    """Return a row a measured model."""
-    target = calibration.task.workflow.bar.latency_p95_s
-    rows = []
-    for verdict, trials in measured(calibration):
-        table = trial_table(trials)
-        late = sum(target is not None and trial.latency_s > target for trial in trials)
-        rows.append(
-            LatencyRow(
-                model=verdict.model,
-                calls=f"{len(trials):,}",
-                p50=seconds(latency_quantile(table, 0.5)),
-                p95=p95(latency_quantile(table, 0.95), len(trials)),
-                longest=seconds(latency_quantile(table, 1.0)),
-                late="–" if target is None else f"{late:,} of {len(trials):,}",
-            )
-        )
-    return tuple(rows)
 
 
 def tag_tables(calibration: Calibration) -> tuple[TagTable, ...]:

@@ -156,7 +156,9 @@ def _used(
 def _role(candidate: Candidate, calibration: Calibration) -> str:
     decision = calibration.decision
     roles = {
-        "route": candidate is decision.chosen,
+        "route": candidate is decision.chosen and decision.escalation is None,
+        "route, answers first": candidate is decision.chosen and decision.escalation is not None,
+        "escalated to": decision.escalation is not None and candidate is decision.escalation.strong,
         "baseline": candidate is calibration.task.field.baseline,
         "long inputs": candidate is decision.over_context,
         "fallback": candidate in decision.fallbacks,

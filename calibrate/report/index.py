@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from calibrate.policy import Evidence, Policy, WorkflowPolicy
 from calibrate.project import Project
 from calibrate.report.badges import STATUS_BADGES, Badge
+from calibrate.report.changes import Change, changes_between
+from calibrate.report.figure import Figure
 from calibrate.words import LEAST_CALLS, money, p95, percent, share_saved
 
-__all__ = ["INDEX_FILE", "Index", "IndexRow", "build_index", "page_file"]
+__all__ = ["INDEX_FILE", "Index", "IndexRow", "build_index", "case_file", "page_file"]
 
 INDEX_FILE = "index.html"
 DAYS_A_MONTH = 30
@@ -25,6 +27,7 @@ class IndexRow:
     badge: Badge
     model: str
     tier: str
+    escalation: str  # empty where all requests stay
     estimate: str
     bound: str
     used: str
@@ -44,10 +47,12 @@ class Index:
     """Everything that the index shows, as text."""
 
     summary: str
-    month: str  # empty where no workflow states its traffic
+    totals: tuple[Figure, ...]  # none where no workflow states its traffic
+    traffic: str  # whose, and what to know of it
     least_calls: str  # that a p95 is shown of
     rows: tuple[IndexRow, ...]
     without_route: tuple[str, ...]
+    changes: tuple[Change, ...] | None  # None where there is no earlier policy
 
 
 def page_file(workflow: str) -> str:
@@ -55,7 +60,17 @@ def page_file(workflow: str) -> str:
     return "_index.html" if workflow.casefold() == "index" else f"{workflow}.html"
 
 
-def build_index(policy: Policy, project: Project, linked: Collection[str]) -> Index:
+def case_file(workflow: str, number: int) -> str:
+    """Return the name of a further page of cases; no workflow's name begins with `_`."""
+    return f"_{workflow}.cases-{number}.html"
+
+
+def build_index(
+    policy: Policy,
+    project: Project,
+    linked: Collection[str],
+    previous: Policy | None = None,
+) -> Index:
     """Return the index of a policy; `linked` names the workflows that have a page."""
     rows = tuple(
         _row(name, entry, project, page_file(name) if name in linked else "")
@@ -64,10 +79,12 @@ def build_index(policy: Policy, project: Project, linked: Collection[str]) -> In
     certified = sum(entry.status == "certified" for entry in policy.workflows.values())
     return Index(
         summary=f"{certified} of {_count(len(rows), 'route')} certified.",
-        month=_month(policy, project),
+        totals=tuple(_totals(policy, project)),
+        traffic=_traffic(policy, project),
         least_calls=str(LEAST_CALLS),
         rows=rows,
         without_route=tuple(name for name in project.workflows if name not in policy.workflows),
+        changes=None if previous is None else changes_between(previous, policy),
     )
 
 
@@ -80,6 +97,7 @@ def _row(name: str, entry: WorkflowPolicy, project: Project, link: str) -> Index
         badge=STATUS_BADGES[entry.status],
         model=entry.model,
         tier=entry.tier,
+        escalation=_escalation(entry),
         estimate=percent(evidence.estimate),
         bound=_bound(evidence),
         used=f"{evidence.cases_used:,} of {evidence.cases:,} cases used",
@@ -97,6 +115,13 @@ def _row(name: str, entry: WorkflowPolicy, project: Project, link: str) -> Index
         latency=p95(evidence.latency_p95_s, evidence.cases_used),
         note="" if name in project.workflows else f"evals/{name}.yaml is gone",
     )
+
+
+def _escalation(entry: WorkflowPolicy) -> str:
+    found = entry.escalation
+    if found is None:
+        return ""
+    return f"where {found.signal} is below {found.below:.4g}: {found.to}"
 
 
 def _bound(evidence: Evidence) -> str:
@@ -130,25 +155,38 @@ def _monthly(usd_per_1k: float, requests: int) -> str:
     return money(usd_per_1k * requests / 1000)
 
 
-def _month(policy: Policy, project: Project) -> str:
-    """Return what all routes cost a month at the traffic that the workflows state."""
+def _totals(policy: Policy, project: Project) -> Iterator[Figure]:
+    """Yield what all routes cost at the traffic that the workflows state."""
+    pairs = [(entry.evidence, n / 1000) for entry, n in _with_traffic(policy, project)]
+    if not pairs:
+        return
+    cost = sum(e.cost_usd_per_1k_requests * thousands for e, thousands in pairs)
+    baseline = sum(e.baseline_cost_usd_per_1k_requests * thousands for e, thousands in pairs)
+    note = "with the baselines alone"
+    yield Figure("A day", money(cost / DAYS_A_MONTH), f"{money(baseline / DAYS_A_MONTH)} {note}")
+    yield Figure(f"A month of {DAYS_A_MONTH} days", money(cost), f"{money(baseline)} {note}")
+    if baseline:
+        share = 1 - cost / baseline
+        is_proven = all(entry.status == "certified" for entry, _ in _with_traffic(policy, project))
+        label = (
+            ("Saving" if is_proven else "Saving, not all certified") if share >= 0 else "Dearer by"
+        )
+        value = share_saved(share) if share >= 0 else percent(-share, 0)
+        yield Figure(label, value, f"{money(abs(baseline - cost))} a month")
+
+
+def _traffic(policy: Policy, project: Project) -> str:
     known = list(_with_traffic(policy, project))
     if not known:
         return ""
-    pairs = [(entry.evidence, requests / 1000) for entry, requests in known]
-    cost = sum(e.cost_usd_per_1k_requests * thousands for e, thousands in pairs)
-    baseline = sum(e.baseline_cost_usd_per_1k_requests * thousands for e, thousands in pairs)
     which = (
         "the stated traffic"
         if len(known) == len(policy.workflows)
         else f"the traffic that {len(known)} of {len(policy.workflows)} workflows state"
     )
     unproven = sum(entry.status != "certified" for entry, _ in known)
-    return (
-        f"At {which}, {money(cost)} a month ({DAYS_A_MONTH} days) "
-        f"instead of {money(baseline)} with the baselines alone"
-        + (f", {_count(unproven, 'route')} not certified among them." if unproven else ".")
-    )
+    more = f", {_count(unproven, 'route')} not certified among them" if unproven else ""
+    return f"At {which}{more}."
 
 
 def _with_traffic(policy: Policy, project: Project) -> Iterator[tuple[WorkflowPolicy, int]]:

@@ -1,4 +1,4 @@
-"""A view as one self-contained HTML file; no arithmetic, and nothing that could run or load."""
+"""A view as one self-contained HTML file: no arithmetic, nothing that loads, one script of ours."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from calibrate.report.cases import CasePage
+from calibrate.report.drawing import drawn
 from calibrate.report.excerpt import visible
-from calibrate.report.index import Index
+from calibrate.report.index import Index, case_file
 from calibrate.report.view import Page
 
-__all__ = ["render_index", "render_page"]
+__all__ = ["render_cases", "render_index", "render_page"]
 
 
 def render_page(page: Page) -> str:
     """Return a workflow's page."""
     return _render("page.html", page=page)
+
+
+def render_cases(page: Page, cases: CasePage) -> str:
+    """Return a page of the cases that have no room on their workflow's page."""
+    return _render("cases.html", page=page, cases=cases)
 
 
 def render_index(index: Index) -> str:
@@ -29,20 +36,25 @@ def render_index(index: Index) -> str:
 
 
 def _render(template: str, **views: Any) -> str:
-    style = _style()
-    # The policy names the one style sheet by its digest: hostile text that got past the escaping
-    # could still neither run, nor load, nor dress itself up.
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return (
-        _environment()
-        .get_template(template)
-        .render(views, style=Markup(style), style_digest=digest)  # noqa: S704
-    )
+    # The policy names the one style sheet and the one script by their digests: hostile text that
+    # got past the escaping could still neither run, nor load, nor dress itself up.
+    style, script = _asset("style.css"), _asset("cases.js")
+    shared = {
+        "style": Markup(style),  # noqa: S704 - ours
+        "style_digest": _digest(style),
+        "script": Markup(script),  # noqa: S704 - ours
+        "script_digest": _digest(script),
+    }
+    return _environment().get_template(template).render(views, **shared)
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("calibrate.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -51,11 +63,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"drawn": drawn}
+    environment.globals |= {"case_file": case_file}
+    return environment
 
 
 @cache
-def _style() -> str:
-    return files("calibrate.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+def _asset(name: str) -> str:
+    return files("calibrate.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _finalize(value: Any) -> Any:

@@ -11,15 +11,12 @@ from calibrate.gate import Reason
 from calibrate.policy import WorkflowPolicy
 from calibrate.project import Project
 from calibrate.report.badges import STATUS_BADGES, Badge
-from calibrate.report.breakdown import (
-    LatencyRow,
-    TagTable,
-    latency_rows,
-    measured,
-    tag_tables,
-)
-from calibrate.report.cases import CaseGroup, PromptView, case_groups, prompt_of
+from calibrate.report.breakdown import TagTable, measured, tag_tables
+from calibrate.report.cases import CasePage, PromptView, case_pages, prompt_of
+from calibrate.report.chart import Chart
 from calibrate.report.confusion import MOST_LABELS, Confusion, confusions_of
+from calibrate.report.costs import CostTable, cost_table
+from calibrate.report.escalation import Escalation, escalation_of
 from calibrate.report.evidence import (
     CandidateRow,
     OriginNote,
@@ -29,7 +26,13 @@ from calibrate.report.evidence import (
     served_models,
 )
 from calibrate.report.excerpt import unbroken
-from calibrate.report.plot import Plot, plot_of
+from calibrate.report.fields import FieldTable, field_table
+from calibrate.report.figure import Figure
+from calibrate.report.frontier import Frontier, frontier_of
+from calibrate.report.index import page_file
+from calibrate.report.latency import LatencyRow, latency_chart, latency_rows
+from calibrate.report.paths import VerdictPath, paths_of
+from calibrate.report.sensitivity import what_would_change
 from calibrate.trial import Trial, passes
 from calibrate.words import (
     LEAST_CALLS,
@@ -43,16 +46,7 @@ from calibrate.words import (
     why,
 )
 
-__all__ = ["Figure", "Page", "build_page"]
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One of the few numbers at the top."""
-
-    label: str
-    value: str
-    note: str
+__all__ = ["Page", "build_page"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +54,7 @@ class Page:
     """Everything that a workflow's page shows, as text."""
 
     name: str
+    file: str
     badge: Badge
     headline: str
     saving: str
@@ -67,20 +62,26 @@ class Page:
     doubts: tuple[str, ...]
     origins: tuple[OriginNote, ...]
     description: tuple[str, ...]  # paragraphs
-    plot: Plot
+    frontier: Frontier
     alpha: str  # of each bound
     least_calls: str  # that a p95 is shown of
     candidates: tuple[CandidateRow, ...]
     unused: str  # whose answers no verdict used; empty where all were used
     outsiders: tuple[Outsider, ...]
+    paths: tuple[VerdictPath, ...]
+    escalation: Escalation | None
+    changes: tuple[str, ...]  # what would change the decision
     bar: tuple[str, ...]
     promise: str
+    costs: CostTable | None
     latency_target: str  # empty where there is none
     latency: tuple[LatencyRow, ...]
+    latency_chart: Chart | None
     tags: tuple[TagTable, ...]
     confusions: tuple[Confusion, ...]
     confusion_note: str
-    groups: tuple[CaseGroup, ...]
+    fields: FieldTable | None
+    cases: tuple[CasePage, ...]  # this page's first, then those of pages of their own
     prompt: PromptView | None
     provenance: tuple[tuple[str, str], ...]
     served: tuple[tuple[str, str], ...]  # by model
@@ -93,6 +94,7 @@ def build_page(calibration: Calibration, project: Project) -> Page:
     target = task.workflow.bar.latency_p95_s
     return Page(
         name=task.name,
+        file=page_file(task.name),
         badge=STATUS_BADGES[entry.status],
         headline=unbroken(headline(calibration)),
         saving=unbroken(saving_sentence(calibration)),
@@ -100,7 +102,7 @@ def build_page(calibration: Calibration, project: Project) -> Page:
         doubts=tuple(_doubts(calibration)),
         origins=origin_notes(calibration),
         description=_paragraphs(task.workflow.description),
-        plot=plot_of(calibration),
+        frontier=frontier_of(calibration),
         alpha=f"{calibration.verdicts[0].alpha:.3g}",
         least_calls=str(LEAST_CALLS),
         candidates=candidate_rows(calibration),
@@ -108,12 +110,18 @@ def build_page(calibration: Calibration, project: Project) -> Page:
         outsiders=tuple(Outsider(o.alias, o.tier, o.why) for o in task.field.inapplicable),
         bar=tuple(map(unbroken, _bar(calibration))),
         promise=unbroken(_promise(calibration)),
+        paths=paths_of(calibration),
+        escalation=escalation_of(calibration),
+        changes=tuple(map(unbroken, what_would_change(calibration))),
+        costs=cost_table(calibration),
         latency_target="" if target is None else seconds(target),
         latency=latency_rows(calibration),
+        latency_chart=latency_chart(calibration),
         tags=tag_tables(calibration),
         confusions=confusions_of(calibration),
         confusion_note=_confusion_note(calibration),
-        groups=case_groups(calibration),
+        fields=field_table(calibration),
+        cases=case_pages(calibration),
         prompt=prompt_of(calibration),
         provenance=tuple(_provenance(entry)),
         served=served_models(calibration),
@@ -123,15 +131,23 @@ def build_page(calibration: Calibration, project: Project) -> Page:
 
 def _figures(calibration: Calibration, entry: WorkflowPolicy) -> Iterator[Figure]:
     evidence, verdict = entry.evidence, calibration.decision.verdict
+    escalation = calibration.decision.escalation
+    rate, calls, latency_s = verdict.estimate, verdict.cases_used, verdict.latency_p95_s
     note = "not measured"
-    if verdict.lower_bound is not None:
+    if escalation is not None:
+        rate, calls, latency_s = escalation.estimate, escalation.cases, escalation.latency_p95_s
+        note = (
+            f"lower bound {percent(escalation.lower_bound)}, bar {percent(evidence.floor)}; "
+            f"of the cascade, on {calls:,} cases"
+        )
+    elif verdict.lower_bound is not None:
         note = (
             f"lower bound {percent(verdict.lower_bound)}, bar {percent(evidence.floor)}; "
             f"{verdict.cases_used:,} of {verdict.cases:,} cases used"
         )
     elif verdict.cases_used:
         note = f"{why(verdict, calibration)}; critical cases give no rate"
-    yield Figure("Pass rate", percent(verdict.estimate), unbroken(note))
+    yield Figure("Pass rate", percent(rate), unbroken(note))
     cost = money(evidence.cost_usd_per_1k_requests)
     yield Figure("Cost per 1,000 requests", cost, evidence.cost_basis)
     baseline = money(evidence.baseline_cost_usd_per_1k_requests)
@@ -146,9 +162,9 @@ def _figures(calibration: Calibration, entry: WorkflowPolicy) -> Iterator[Figure
             yield Figure(label, share_saved(evidence.saving), basis)
     target = calibration.task.workflow.bar.latency_p95_s
     note = "no target" if target is None else f"target {seconds(target)}"
-    if 0 < verdict.cases_used < LEAST_CALLS:
+    if 0 < calls < LEAST_CALLS:
         note += f"; of fewer than {LEAST_CALLS} calls none is shown"
-    latency = p95(verdict.latency_p95_s, verdict.cases_used)
+    latency = p95(latency_s, calls)
     yield Figure("Latency, p95", latency, unbroken(note))
 
 

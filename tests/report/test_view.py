@@ -112,7 +112,6 @@ def test_every_kind_of_verdict_has_a_row_with_its_reason(
     assert row.badge.text == ("not asked" if kind[1] is Reason.NOT_ASKED else kind[0].value)
     assert plain(row.why) == why(verdict, made.calibration)
     assert (row.used, row.stopped) == STOPS[kind]
-    assert len(page_of(made).plot.rows) == len(made.calibration.verdicts)
 
 
 def test_a_plan_may_end_before_the_cases_do(calibrated: Make) -> None:
@@ -150,25 +149,11 @@ def test_a_model_asked_for_the_report_alone_is_not_said_to_be_unasked(calibrated
     page = page_of(calibrated({"small": 0, "medium": 0, "large": 0}))
     assert page.candidates[1].badge.text == "not needed"
     assert page.candidates[1].why.startswith("an earlier model is certified")
-    assert [row.badge.text for row in page.plot.rows[1:]] == ["not needed", "not needed"]
-    assert [row.none for row in page.plot.rows[1:]] == ["not needed", "not needed"]
-    assert page.plot.rows[1].title == "medium: not needed"
+    assert page.frontier.without == ("medium (not needed)", "large (not needed)")
     assert not any("not asked" in doubt for doubt in page.doubts)
     assert any("no verdict needed the baseline's answers" in doubt for doubt in page.doubts)
     page = page_of(calibrated({"small": 0}))
-    assert [row.none for row in page.plot.rows[1:]] == ["not asked", "not asked"]
-
-
-def test_a_model_whose_first_case_is_still_to_come_has_no_interval(calibrated: Make) -> None:
-    row = page_of(calibrated({"small": 0}, asked=0)).plot.rows[0]
-    assert (row.interval, row.title) == (None, "small: no case yet")
-
-
-def test_the_bounds_are_called_one_sided_and_not_adjusted(certified: Any) -> None:
-    assert page_of(certified).plot.rows[1].title == (
-        "medium: 95.3 % of the 43 cases used passed; lower bound 82.9 %, upper bound 99.6 %, "
-        "each one-sided at 0.015 and not adjusted for stopping; bar 80.0 %"
-    )
+    assert page.frontier.without == ("medium (not asked)", "large (not asked)")
 
 
 def test_all_candidates_stand_in_the_order_in_which_they_are_tried(certified: Any) -> None:
@@ -218,11 +203,12 @@ def test_a_verdict_at_the_critical_cases_has_no_rate_and_says_why(
     made = calibrated(answers, cases=cases, bar=bar)
     reason = why(made.calibration.verdicts[0], made.calibration)
     page = page_of(made)
-    row, drawn = page.candidates[0], page.plot.rows[0]
+    row = page.candidates[0]
     assert (row.passed, row.estimate, row.lower, row.upper, row.latency) == ("0/2", *"––––")
     assert row.failed_calls == ("2 (server error)" if fails == "outage" else "0")
-    assert (drawn.interval, drawn.none) == (None, reason)
-    assert drawn.title == f"small: {reason}; critical cases give no pass rate"
+    assert page.frontier.without[0] == "small (critical cases give no rate)"
+    assert plain(page.paths[0].words) == reason
+    assert page.paths[0].charts == ()
     chosen = replace(
         made.calibration.decision,
         chosen=made.calibration.task.field.candidates[0],
@@ -244,37 +230,10 @@ def test_a_p95_of_few_calls_is_a_dash(calibrated: Make) -> None:
     assert page_of(more).latency[0].p95 == "250 ms"
 
 
-def test_the_plot_puts_bounds_and_bar_on_one_scale(certified: Any) -> None:
-    plot = page_of(certified).plot
-    # the lowest bound is below 1 %, so the scale is 0 to 1 in steps of 0.2
-    assert [(t.x, t.label) for t in plot.ticks] == [
-        ("0.00%", "0 %"),
-        ("20.00%", "20 %"),
-        ("40.00%", "40 %"),
-        ("60.00%", "60 %"),
-        ("80.00%", "80 %"),
-        ("100.00%", "100 %"),
-    ]
-    assert (plot.bar.x, plot.above_bar) == ("80.00%", "20.00%")
-    assert plot.rows[0].interval is not None
-    assert plot.rows[0].interval.estimate == "16.67%"  # 1 of 6
-    assert plot.rows[2].interval is None
-    assert plot.rows[2].cost_estimated
-
-
-@pytest.mark.parametrize("every", [0, 1])
-def test_the_plot_has_room_for_all_and_for_nothing(every: int, calibrated: Make) -> None:
-    plot = page_of(calibrated({"small": every})).plot
-    interval = plot.rows[0].interval
-    assert interval is not None
-    for place in (interval.low, interval.estimate, interval.high, plot.rows[0].cost_width):
-        assert 0 <= float(place.rstrip("%")) <= 100
-
-
 def test_cases_no_model_passes_come_first_then_those_on_which_models_differ(
     certified: Any,
 ) -> None:
-    groups = page_of(certified).groups
+    groups = page_of(certified).cases[0].groups
     # small fails 0 and 2 to 30, medium 0 and 30: both fail two, one fails 28, none fails 30
     assert [(g.title, g.count) for g in groups] == [
         ("No model passes", "2 cases"),
@@ -297,27 +256,19 @@ def test_cases_that_the_route_fails_come_before_others_and_critical_ones_first(
     answers = {"small": [bad, good, good, good], "large": [good, bad, bad, good]}
     made = calibrated(answers, cases=cases)
     assert made.calibration.decision.chosen.alias == "large"
-    assert [c.id for c in page_of(made).groups[0].cases] == ["c", "b", "a"]
+    assert [c.id for c in page_of(made).cases[0].groups[0].cases] == ["c", "b", "a"]
 
 
 def test_a_page_without_a_failed_case_has_one_group(calibrated: Make) -> None:
-    (group,) = page_of(calibrated({"small": 0})).groups
+    (group,) = page_of(calibrated({"small": 0})).cases[0].groups
     assert (group.title, group.count) == ("Passed", "60 cases")
-    (group,) = page_of(calibrated({"small": 0, "medium": 0})).groups
+    (group,) = page_of(calibrated({"small": 0, "medium": 0})).cases[0].groups
     assert group.title == "Every model passes"
 
 
 def test_one_case_is_one_case(calibrated: Make) -> None:
-    (group,) = page_of(calibrated({"small": 1}, cases=[case("a")])).groups
+    (group,) = page_of(calibrated({"small": 1}, cases=[case("a")])).cases[0].groups
     assert (group.title, group.count) == ("Not passed", "1 case")
-
-
-def test_many_cases_are_counted_and_not_all_shown(
-    calibrated: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("calibrate.report.cases.MOST_CASES", 7)
-    (group,) = page_of(calibrated({"small": 0})).groups
-    assert (len(group.cases), group.note) == (7, "The first 7 of 60 are shown.")
 
 
 def test_a_failed_call_shows_the_reason_and_is_never_dropped(
@@ -326,7 +277,7 @@ def test_a_failed_call_shows_the_reason_and_is_never_dropped(
     page = page_of(calibrated({"small": outage}))
     assert page.candidates[0].failed_calls == "4 (server error)"
     assert page.served == (("small", "–"),)
-    answer = page.groups[0].cases[0].answers[0]
+    answer = page.cases[0].groups[0].cases[0].answers[0]
     assert (answer.badge.text, answer.answer.text) == ("no answer", "the server said 500")
     assert answer.is_failure
     assert page.doubts[0].startswith("small: too many calls failed")
@@ -348,7 +299,7 @@ def test_several_kinds_of_failed_calls_and_served_models_are_counted(
     assert page.served == (("small", "small-1 (2), small-2 (1)"),)
     assert "small: its endpoint served 2 different models." in page.doubts
     assert "small: its endpoint did not count tokens; the cost is estimated." in page.doubts
-    assert page.groups[0].cases[0].answers[0].facts == "250 ms, ended by: length"
+    assert page.cases[0].groups[0].cases[0].answers[0].facts == "250 ms, ended by: length"
 
 
 def test_the_confusion_counts_what_the_workflows_own_graders_accept(calibrated: Make) -> None:
@@ -469,7 +420,7 @@ def test_an_embedded_text_is_shown_where_no_chat_model_was_asked(calibrated: Mak
 
 def test_a_page_of_which_nothing_was_asked_says_so(calibrated: Make) -> None:
     page = page_of(calibrated({}))
-    assert (page.prompt, page.groups, page.latency) == (None, (), ())
+    assert (page.prompt, page.cases, page.latency) == (None, (), ())
     assert page.figures[0].note == "not measured"
 
 
@@ -524,7 +475,7 @@ def test_the_description_keeps_its_paragraphs(certified: Any) -> None:
 
 def test_long_texts_are_cut_and_the_rest_is_counted(calibrated: Make) -> None:
     page = page_of(calibrated({"small": "x" * 1_000_000}, cases=[case("a")]))
-    answer = page.groups[0].cases[0].answers[0].answer
+    answer = page.cases[0].groups[0].cases[0].answers[0].answer
     assert len(answer.text) == 2_000
     assert answer.note == "the first 2,000 of 1,000,000 characters"
 
@@ -572,7 +523,7 @@ def test_an_input_may_be_a_text_and_an_expectation_may_be_missing(calibrated: Ma
         graders=[{"contains": {"all": ["yes"]}}],
         prompt=[{"role": "user", "content": "{{ input }}"}],
     )
-    shown = page_of(made).groups[0].cases[0]
+    shown = page_of(made).cases[0].groups[0].cases[0]
     assert [(f.name, f.text.text) for f in shown.input] == [("", "only a text")]
     assert shown.expected.text == "none is given"
     assert shown.line == "only a text"
@@ -594,7 +545,14 @@ def test_the_index_shows_each_route_with_its_evidence(certified: Any) -> None:
     assert "against large" in row.saving_basis
     assert "(estimated)" in row.saving_basis
     assert row.month == "$3.12"  # $0.104 per 1,000 x 30,000 requests
-    assert index.month.startswith("At the stated traffic, $3.12 a month (30 days) instead of ")
+    assert index.traffic == "At the stated traffic."
+    # 1,000 requests a day at $0.104 per 1,000; the baseline's estimate is $0.16 per 1,000
+    assert [(f.label, f.value) for f in index.totals] == [
+        ("A day", "$0.10"),
+        ("A month of 30 days", "$3.12"),
+        ("Saving", index.totals[2].value),
+    ]
+    assert all(f.note.endswith("with the baselines alone") for f in index.totals[:2])
 
 
 def test_the_index_claims_no_saving_and_no_month_where_there_is_none(calibrated: Make) -> None:
@@ -602,7 +560,8 @@ def test_the_index_claims_no_saving_and_no_month_where_there_is_none(calibrated:
     index = build_index(made.policy, made.project, ())
     (row,) = index.rows
     assert (row.link, row.saving, row.saving_basis) == ("", "–", "this is the baseline")
-    assert (row.month, row.month_baseline, index.month) == ("–", "", "")
+    assert (row.month, row.month_baseline) == ("–", "")
+    assert (index.traffic, index.totals) == ("", ())
 
 
 def test_the_index_says_what_is_gone_and_what_has_no_route(certified: Any) -> None:
@@ -610,7 +569,7 @@ def test_the_index_says_what_is_gone_and_what_has_no_route(certified: Any) -> No
     policy = replace(certified.policy, workflows={"old": entry, "tickets": entry})
     index = build_index(policy, certified.project, ())
     assert [row.note for row in index.rows] == ["evals/old.yaml is gone", ""]
-    assert "the traffic that 1 of 2 workflows state" in index.month
+    assert "the traffic that 1 of 2 workflows state" in index.traffic
     index = build_index(Policy(1, ""), certified.project, ())
     assert (index.rows, index.without_route) == ((), ("tickets",))
 
@@ -647,12 +606,12 @@ def test_models_may_have_seen_different_prefixes_of_the_cases(calibrated: Make) 
     trials = made.calibration.trials
     shorter = {**trials, "medium": trials["medium"][:1]}
     page = build_page(replace(made.calibration, trials=shorter), made.project)
-    assert [(c.id, c.outcome) for group in page.groups for c in group.cases] == [
+    assert [(c.id, c.outcome) for group in page.cases[0].groups for c in group.cases] == [
         ("c", "fail"),
         ("a", "fails: small"),
         ("b", "pass"),
     ]
-    assert [a.badge.text for a in page.groups[0].cases[0].answers] == ["fail", "not asked"]
+    assert [a.badge.text for a in page.cases[0].groups[0].cases[0].answers] == ["fail", "not asked"]
     assert [cell.rate for cell in page.tags[0].rows[1].cells] == ["100.0 %", "–"]
 
 
@@ -699,4 +658,30 @@ def test_a_saving_is_not_rounded_up_nor_claimed_without_a_certificate(
 def test_the_month_names_the_routes_that_are_not_certified(calibrated: Make) -> None:
     made = calibrated({"small": 2, "medium": 2, "large": 2})
     index = build_index(made.policy, made.project, ())
-    assert index.month.endswith("with the baselines alone, 1 route not certified among them.")
+    assert index.traffic == "At the stated traffic, 1 route not certified among them."
+    assert index.totals[2].label == "Saving, not all certified"
+
+
+def test_where_the_baselines_cost_nothing_no_share_is_saved(certified: Any) -> None:
+    entry = certified.policy.workflows["tickets"]
+    free = replace(entry.evidence, baseline_cost_usd_per_1k_requests=0.0)
+    policy = replace(certified.policy, workflows={"tickets": replace(entry, evidence=free)})
+    labels = [f.label for f in build_index(policy, certified.project, ()).totals]
+    assert labels == ["A day", "A month of 30 days"]
+
+
+def test_routes_that_are_dearer_than_their_baselines_say_so(certified: Any) -> None:
+    entry = certified.policy.workflows["tickets"]
+    cheap = replace(entry.evidence, baseline_cost_usd_per_1k_requests=0.052)
+    policy = replace(certified.policy, workflows={"tickets": replace(entry, evidence=cheap)})
+    figure = build_index(policy, certified.project, ()).totals[2]
+    assert (figure.label, figure.value, figure.note) == ("Dearer by", "100 %", "$1.56 a month")
+
+
+def test_other_bars_are_in_words_too(calibrated: Make) -> None:
+    bar = {"mean_score": 0.7, "of_baseline": 0.9}
+    page = page_of(calibrated({"small": 0}, bar=bar))
+    assert [plain(line) for line in page.bar[:2]] == [
+        "The mean score is at least 70.0 %.",
+        "It keeps at least 90.0 % of the baseline's quality on the same cases.",
+    ]

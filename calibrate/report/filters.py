@@ -1,0 +1,65 @@
+"""What the cases of a page may be filtered by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from calibrate.dataset import Case
+from calibrate.trial import AnyTrial, FailedTrial, passes
+
+__all__ = [
+    "Answers",
+    "fails",
+    "offered_traits",
+    "slice_name",
+    "slices_of",
+    "traits_of",
+]
+
+MOST_SLICES = 100  # to choose from
+
+Answers = Sequence[tuple[str, AnyTrial | None]]  # by model, in the candidates' order
+
+
+def fails(model: str, answers: Answers) -> bool:
+    """Return whether this model was asked and did not pass."""
+    return any(name == model and trial is not None and not passes(trial) for name, trial in answers)
+
+
+def traits_of(case: Case, answers: Answers, chosen: str) -> tuple[str, ...]:
+    """Return what a filter may ask of a case; `chosen` is the route's model."""
+    asked = [trial for _, trial in answers if trial is not None]
+    holds = {
+        "differ": len({passes(trial) for trial in asked}) > 1,
+        "missed": fails(chosen, answers),
+        "unanswered": any(isinstance(trial, FailedTrial) for trial in asked),
+        "critical": case.critical,
+    }
+    return tuple(name for name, is_so in holds.items() if is_so)
+
+
+def offered_traits(
+    found: Sequence[tuple[Case, Answers]], chosen: str
+) -> tuple[tuple[str, str], ...]:
+    """Return the traits that some of the cases have, each with its label."""
+    seen = {trait for case, answers in found for trait in traits_of(case, answers, chosen)}
+    labels = {
+        "differ": "Models differ",
+        "missed": "The route fails",
+        "unanswered": "A call failed",
+        "critical": "Critical",
+    }
+    return tuple((trait, label) for trait, label in labels.items() if trait in seen)
+
+
+def slices_of(cases: Iterable[Case]) -> dict[str, int]:
+    """Return the place of each tag's value among those to choose from, the frequent ones."""
+    counts = Counter(slice_name(*tag) for case in cases for tag in case.tags.items())
+    frequent = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_SLICES]
+    return {name: place for place, name in enumerate(sorted(frequent))}
+
+
+def slice_name(tag: str, value: str) -> str:
+    """Return how a tag's value is called where slices are chosen."""
+    return f"{tag} = {value}"

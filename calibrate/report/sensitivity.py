@@ -1,0 +1,128 @@
+"""What would change the decision: more cases, another bar, another price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from calibrate.certificate import cost_of, route_cost
+from calibrate.criteria import Part
+from calibrate.decide import Calibration, Status
+from calibrate.gate import Outcome, Reason, Verdict, judge
+from calibrate.report.gates import gate_of, prefix_of
+from calibrate.words import money, percent
+
+__all__ = ["what_would_change"]
+
+_STEPS = 200  # of the bars that are tried: half a percentage point each
+_MOST_JUDGED = 8  # models whose answers are judged again
+_OF_QUALITY = (Reason.QUALITY, Reason.FUTILITY, Reason.EXHAUSTED, Reason.FAMILY)
+
+
+def what_would_change(calibration: Calibration) -> tuple[str, ...]:
+    """Return a sentence for each change that the evidence says something of."""
+    return (*_more_cases(calibration), *_another_bar(calibration), *_another_price(calibration))
+
+
+def _more_cases(calibration: Calibration) -> Iterator[str]:
+    for verdict in _up_to_the_route(calibration):
+        if verdict.outcome is Outcome.UNDECIDED and verdict.cases_to_settle is not None:
+            more = max(verdict.cases_to_settle - verdict.cases_used, 1)
+            yield (
+                f"About {more:,} more case{'s' if more > 1 else ''} like these would certify "
+                f"{verdict.model}{_then(verdict, calibration)}, if it did on them as on the "
+                f"{verdict.cases_used:,} used."
+            )
+
+
+def _another_bar(calibration: Calibration) -> Iterator[str]:
+    least = calibration.task.workflow.bar.least
+    reached = 0.0  # by a model that is tried earlier, and would be the route at that bar
+    for verdict in list(_up_to_the_route(calibration))[:_MOST_JUDGED]:
+        if verdict.reason not in _OF_QUALITY or verdict.estimate is None:
+            continue
+        best = _highest_bar(calibration, verdict)
+        if verdict.outcome is Outcome.CERTIFIED:
+            yield (
+                f"With a bar of up to {percent(max(best, least))} these answers would still "
+                f"certify {verdict.model}."
+            )
+        elif reached < best < least:
+            yield (
+                f"With a bar of {percent(best)} or less these answers would certify "
+                f"{verdict.model}{_then(verdict, calibration)}."
+            )
+        reached = max(reached, best)
+    hopeless = [v.model for v in _up_to_the_route(calibration) if v.reason is Reason.CRITICAL]
+    if hopeless:
+        yield f"No other bar would certify {', '.join(hopeless)}: critical cases were failed."
+
+
+def _another_price(calibration: Calibration) -> Iterator[str]:
+    decision, field = calibration.decision, calibration.task.field
+    if decision.chosen is field.baseline or decision.status is not Status.CERTIFIED:
+        return
+    by_model = {verdict.model: verdict for verdict in calibration.verdicts}
+    cost = route_cost(calibration)
+    route = decision.chosen.alias
+    if decision.escalation is not None:
+        route = f"the cascade of {route} and {decision.escalation.strong.alias}"
+    baseline = cost_of(field.baseline, by_model[field.baseline.alias])
+    if baseline.is_ceiling or cost.is_ceiling or not cost.usd_per_1k:
+        return
+    ratio = baseline.usd_per_1k / cost.usd_per_1k
+    yield (
+        f"At {money(baseline.usd_per_1k)} per 1,000 requests {route} would save "
+        f"nothing: {ratio:,.3g} times its cost today."
+        if ratio > 1
+        else f"{route} is no cheaper than the baseline {field.baseline.alias}."
+    )
+
+
+def _up_to_the_route(calibration: Calibration) -> Iterator[Verdict]:
+    """Yield the verdicts on which the route depends: those dearer than it change nothing."""
+    is_certified = calibration.decision.status is Status.CERTIFIED
+    for verdict in calibration.verdicts:
+        yield verdict
+        if is_certified and verdict is calibration.decision.verdict:
+            return
+
+
+def _then(verdict: Verdict, calibration: Calibration) -> str:
+    """Return what would follow for the route."""
+    pairs = zip(calibration.task.field.candidates, calibration.verdicts, strict=True)
+    cost = next(cost_of(candidate, other) for candidate, other in pairs if other is verdict)
+    decision = calibration.decision
+    if verdict.model == decision.chosen.alias and decision.escalation is None:
+        return ", which is the route"
+    return f" and make it the route, at {money(cost.usd_per_1k)} per 1,000 requests"
+
+
+def _highest_bar(calibration: Calibration, verdict: Verdict) -> float:
+    """Return the highest bar, in steps, at which the same answers would certify; 0 for none.
+
+    The gate judges them again at each bar that is tried, by bisection.
+    """
+    low, high = 0, _STEPS
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _certifies(calibration, verdict, middle / _STEPS):
+            low = middle
+        else:
+            high = middle
+    return low / _STEPS
+
+
+def _certifies(calibration: Calibration, verdict: Verdict, least: float) -> bool:
+    if least <= calibration.task.workflow.bar.tolerance:
+        return True
+    gate = gate_of(calibration, verdict, least)
+    trials = prefix_of(calibration, verdict.model)
+    critical = [
+        trial
+        for trial in calibration.trials.get(verdict.model, ())
+        if trial.case.critical and gate.bar.critical
+    ]
+    has_rival = any(criterion.part is Part.BASELINE for criterion in gate.criteria)
+    baseline = prefix_of(calibration, calibration.task.field.baseline.alias) if has_rival else ()
+    found = judge(gate, verdict.model, verdict.tier, trials, critical, baseline)
+    return found.outcome is Outcome.CERTIFIED
