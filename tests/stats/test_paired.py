@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, multinomial
 
-from calibrate.stats.paired import share_p_value
+from calibrate.stats.paired import drop_p_value, share_p_value
 
 
 @pytest.mark.parametrize("losses", [0, 1, 4, 5])
@@ -80,3 +80,55 @@ def test_the_quick_bound_is_above_the_sum_that_it_stands_for(monkeypatch) -> Non
     summed = [share_p_value(*count, 0.95) for count in counts]
     share_p_value.cache_clear()
     assert all(p <= bound <= 2e-4 for p, bound in zip(summed, quick, strict=True))
+
+
+def test_a_drop_is_tested_on_all_cases_and_not_only_on_those_that_differ() -> None:
+    """9 losses and 2 wins: McNemar's conditional test has binom.sf(8, 11, .5) = .0327."""
+    conditional = float(binom.sf(8, 11, 0.5))
+    assert drop_p_value(200, 9, 2) == pytest.approx(0.021, abs=0.003)
+    assert drop_p_value(200, 9, 2) < conditional
+
+
+@pytest.mark.parametrize(
+    ("cases", "losses", "wins", "drop", "below"),
+    [
+        (0, 0, 0, 0.0, False),
+        (200, 0, 0, 0.0, False),  # none differs: no evidence of a drop
+        (200, 5, 9, 0.0, False),
+        (200, 12, 2, 0.05, False),  # the drop is just that
+        (200, 12, 2, 0.05, True),
+        (20, 0, 0, 0.0, True),
+    ],
+)
+def test_no_evidence_of_a_drop_has_p_value_1(cases, losses, wins, drop, below) -> None:
+    assert drop_p_value(cases, losses, wins, drop, below=below) == 1.0
+
+
+def test_without_a_case_that_differs_a_drop_is_ruled_out_as_by_the_binomial() -> None:
+    """.95^59 = .0485 and .95^58 = .0510."""
+    ruled_out = [drop_p_value(n, 0, 0, 0.05, below=True) <= 0.05 for n in (58, 59)]
+    assert ruled_out == [False, True]
+
+
+@pytest.mark.parametrize("wrong", [(10, -1, 0, 0.0), (10, 6, 5, 0.0), (10, 1, 1, 1.0)])
+def test_a_drop_that_cannot_be_is_refused(wrong) -> None:
+    with pytest.raises(ValueError, match=r"no part|must lie"):
+        drop_p_value(*wrong)
+
+
+@pytest.mark.parametrize(
+    ("cases", "drop", "below"),
+    [(24, 0.0, False), (20, 0.1, False), (20, -0.2, False), (24, 0.1, True), (16, 0.3, True)],
+)
+def test_no_drop_under_the_hypothesis_is_rejected_too_often(cases, drop, below) -> None:
+    """P(p <= a) <= a at every a that is a p-value, on the edge and off it, by enumeration."""
+    samples = [(loss, win) for loss in range(cases + 1) for win in range(cases + 1 - loss)]
+    p = np.array([drop_p_value(cases, *sample, drop, below=below) for sample in samples])
+    order = np.argsort(p)
+    ends = np.append(np.diff(p[order]) > 0, True)
+    counts = np.array([(loss, win, cases - loss - win) for loss, win in samples])
+    for win in np.linspace(max(0.0, -drop), (1 - drop) / 2, 25):
+        furthest = 1 - win if below else max(0.0, win - 1)
+        for loss in np.linspace(win + drop, furthest, 3):
+            law = multinomial.pmf(counts, cases, [loss, win, max(1 - win - loss, 0.0)])
+            assert (np.cumsum(law[order])[ends] <= p[order][ends] + 1e-9).all()
