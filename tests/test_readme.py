@@ -23,9 +23,16 @@ def block(containing: str) -> str:
 def test_the_policy_is_read_as_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     names: dict[str, Any] = {}
-    exec(block("load_policy"), names)  # noqa: S102 - our own README
+    exec(block("input_tokens=812"), names)  # noqa: S102 - our own README
     assert names["route"].name
     assert names["route"].limits.max_output_tokens == 8
+
+
+def test_the_shown_service_escalates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {"ask": lambda model, ticket: (model.name, {})}
+    exec(block("should_escalate"), names)  # noqa: S102 - our own README
+    assert names["answer"]("Where is my parcel?") == "Qwen2.5-Coder-0.5B-Instruct-Q4_K_M"
 
 
 def test_the_shown_grader_is_one() -> None:

@@ -52,6 +52,8 @@ def test_all_schemas_are_written_and_no_other_file_ships(tmp_path: Path) -> None
 def shipped_files() -> Iterator[tuple[str, Path]]:
     for path in sorted((PROJECT / "evals").glob("*.yaml")):
         yield ("tiers" if path.stem.split(".")[0] == "tiers" else "workflow"), path
+    for path in sorted((PROJECT / "evals/projections").glob("*.yaml")):
+        yield "projection", path
     if (PROJECT / "routing-policy.yaml").exists():
         yield "routing-policy", PROJECT / "routing-policy.yaml"
 
@@ -87,10 +89,18 @@ WORKFLOW = {
     "bar": {"pass_rate": 0.9},
 }
 CASE = {"id": "a", "input": {"x": "y"}, "expected": None}
+PROJECTION = {
+    "version": 1,
+    "traffic": {"requests_per_day": 0, "input_tokens": 0, "output_tokens": 0},
+    "prices": {"m": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 0}},
+    "baseline": "m",
+    "mixes": {"all": {"m": 1}},
+}
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("tiers", TIERS), ("workflow", WORKFLOW), ("case", CASE)]
+    ("name", "value"),
+    [("tiers", TIERS), ("workflow", WORKFLOW), ("case", CASE), ("projection", PROJECTION)],
 )
 def test_the_smallest_file_fits(name: str, value: dict[str, Any]) -> None:
     assert problems_of(name, value) == []
@@ -111,6 +121,11 @@ def test_the_smallest_file_fits(name: str, value: dict[str, Any]) -> None:
         ("workflow", WORKFLOW, ["graders", 0], {"one_of": {"ignore_cas": True}}),
         ("workflow", WORKFLOW, ["graders", 0], {"one_of": {}, "regex": {}}),
         ("workflow", WORKFLOW, ["prompt", 0, "role"], "usr"),
+        ("workflow", WORKFLOW, ["traffic"], {"requests_per_day": 1, "batch_share": 1.5}),
+        ("projection", PROJECTION, ["mixes", "all", "m"], -0.5),
+        ("projection", PROJECTION, ["mixes"], {}),
+        ("projection", PROJECTION, ["traffic", "input_tokens"], None),
+        ("projection", PROJECTION, ["prices", "m"], {"usd_per_hour": 1}),
         ("case", CASE, ["input"], 5),
         ("case", CASE, ["tags"], {"a": 1}),
         ("case", CASE, ["answer"], "x"),

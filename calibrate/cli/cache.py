@@ -219,13 +219,22 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _asked_by(task: Task, project: Project) -> Iterator[tuple[str, str]]:
     """Yield address and key of what a workflow asks, as if it asked everything once."""
+    base_urls = {
+        name: endpoint.base_url or provider(endpoint.kind).DEFAULT_BASE_URL or ""
+        for name, endpoint in project.tiers.endpoints.items()
+    }
     with open_client(project, task.name, Budget(None), offline=True) as client:
         for candidate in task.field.candidates:
-            endpoint = project.tiers.endpoints[candidate.model.endpoint]
-            base_url = endpoint.base_url or provider(endpoint.kind).DEFAULT_BASE_URL or ""
-            method = method_for(candidate, task.workflow, task.prompt, task.examples, client)
+            base_url = base_urls[candidate.model.endpoint]
+            method = method_for(
+                candidate, task.workflow, task.prompt, task.examples, client, task.noting
+            )
             requests = [method.preparation(), *(method.requests(case, 0) for case in task.cases)]
-            yield from ((base_url, request.key) for some in requests for request in some)
+            yield from ((base_url, replace(r, repeat=0).key) for some in requests for r in some)
+            for case in task.cases:
+                for repeat in range(task.workflow.repeats):
+                    others = method.others(case, repeat)
+                    yield from ((base_urls[ask.endpoint], ask.request.key) for ask in others)
 
 
 def _name_of(kept: Kept) -> tuple[str, str]:

@@ -6,10 +6,11 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from calibrate.certificate import with_entry
+from calibrate.batches import Detached
+from calibrate.certificate import overtaken, unsettled, weaker, with_entry
 from calibrate.cli.measuring import Measured, Spent, measure
 from calibrate.cli.options import (
     add_json,
@@ -19,6 +20,7 @@ from calibrate.cli.options import (
     chosen_names,
     dollars,
     load_tasks,
+    percentage,
     policy_so_far,
     print_json,
     project_of,
@@ -27,12 +29,12 @@ from calibrate.cli.options import (
 from calibrate.cli.session import recordings_folder, require_writable
 from calibrate.cli.summary import calibration_json, print_calibration
 from calibrate.decide import Calibration, Status
-from calibrate.drift import changes_of
-from calibrate.errors import BudgetError, CalibrateError, UsageError
+from calibrate.drift import changes_of, expiry, override_of
+from calibrate.errors import BudgetError, CalibrateError, PolicyError, UsageError
 from calibrate.family import Family, allowed, expected_wrong, levels, same_route, withheld
 from calibrate.ledger import attempt_numbers
 from calibrate.pipeline import Share
-from calibrate.policy import DEFAULT_PATH, Policy, write_policy
+from calibrate.policy import DEFAULT_PATH, Policy, update_policy, utc_today
 from calibrate.pricing import Budget
 from calibrate.project import Project
 from calibrate.report import write_reports
@@ -54,9 +56,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retry-failed", action="store_true", help="ask again what failed for good before"
     )
+    parser.add_argument(
+        "--batch", action="store_true", help="ask by the providers' batch APIs, round by round"
+    )
+    parser.add_argument(
+        "--detach", action="store_true", help="with --batch: end once a round is handed in"
+    )
+    parser.add_argument(
+        "--round",
+        metavar="PERCENT",
+        type=percentage,
+        default=25,
+        help="with --batch: of the cases that a model can take, so many are asked in a round at "
+        "least (default: 25)",
+    )
     parser.add_argument("--record", action="store_true", help="add the answers to the recordings")
     parser.add_argument("--report", metavar="DIR", type=Path, help="default: reports/")
     parser.add_argument("--policy", metavar="FILE", type=Path, help=f"default: {DEFAULT_PATH}")
+    parser.add_argument(
+        "--replace-certified",
+        action="store_true",
+        help="let a part of the cases, or a run in which an endpoint failed, replace a "
+        "certified route",
+    )
     parser.add_argument(
         "--cases",
         metavar="N|all",
@@ -74,11 +96,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def handle(arguments: argparse.Namespace) -> int:
+    _require_batch_options(arguments)
     project = project_of(arguments)
     policy_path = arguments.policy or project.root / DEFAULT_PATH
     reports = arguments.report or project.root / "reports"
     policy = policy_so_far(policy_path)
     tasks = load_tasks(project, chosen_names(project, arguments.workflows))
+    for task in tasks:
+        override_of(task)  # one that cannot be is told before anything is asked
     if arguments.changed:
         tasks = [task for task in tasks if changes_of(task, project, policy)]
         if not tasks:
@@ -92,17 +117,50 @@ def handle(arguments: argparse.Namespace) -> int:
     writes_policy = is_whole or arguments.policy is not None
     measured, failed = _measure_all(tasks, project, arguments, policy)
     done = _decided(arguments.family, measured)
-    for calibration, _ in done:
-        policy = with_entry(policy, calibration, project)
+    found = [calibration for calibration, _ in done]
+    held: dict[str, str] = {}
     if done and writes_policy:
-        write_policy(policy_path, policy)
-    paths = write_reports([c for c, _ in done], project, policy, reports) if done else []
-    written = shown_path(policy_path) if writes_policy else None
+        policy, held = _write(policy_path, found, project, arguments.replace_certified)
+    for calibration in found if not writes_policy else ():
+        policy = with_entry(policy, calibration, project)
+    paths = write_reports(found, project, policy, reports) if done else []
+    written = {
+        c.task.name: shown_path(policy_path) if writes_policy and c.task.name not in held else None
+        for c in found
+    }
     if done or not failed:
         _print(arguments, done, [shown_path(path) for path in paths], written)
-    for problem in (text for error in failed for text in error.problems):
-        print(f"error: {problem}", file=sys.stderr)
-    return _status([c for c, _ in done], failed)
+    failed += [PolicyError(f"{name}: {why}") for name, why in held.items()]
+    _print_failed(failed)
+    return _status(found, failed)
+
+
+def _write(
+    path: Path, found: Sequence[Calibration], project: Project, replace_certified: bool
+) -> tuple[Policy, dict[str, str]]:
+    """Put what was found into the policy as it is by now; return it, and why some was held back."""
+    held: dict[str, str] = {}
+
+    def merged(policy: Policy) -> Policy:
+        for calibration in found:
+            name, too_late = calibration.task.name, overtaken(calibration, project, policy)
+            too_little = None if replace_certified else weaker(calibration, policy)
+            if too_late:
+                held[name] = f"{too_late}; the policy was left as it is"
+            elif too_little:
+                held[name] = f"{too_little}; the policy was left as it is (--replace-certified)"
+            else:
+                policy = with_entry(policy, calibration, project)
+        return policy
+
+    policy = update_policy(path, merged)
+    for name in unsettled(policy, (calibration.task.name for calibration in found)):
+        print(
+            f"note: {name}: a model of its route is no longer the one that it was decided for; "
+            f"run it, too: calibrate run {name}",
+            file=sys.stderr,
+        )
+    return policy, held
 
 
 def _measure_all(
@@ -161,6 +219,11 @@ def _models(tasks: Sequence[Task]) -> list[int]:
 
 def _family_alpha(tasks: Sequence[Task]) -> float:
     """Return the error that the workflows share; they must ask for the same."""
+    cascading = [task.name for task in tasks if task.workflow.bar.cascades]
+    if cascading:
+        raise UsageError(
+            f"--family decides between single models; run {', '.join(cascading)} without it"
+        )
     asked = {task.workflow.bar.confidence: task.name for task in tasks}
     if len(asked) > 1:
         shown = ", ".join(f"{name} {confidence:g}" for confidence, name in sorted(asked.items()))
@@ -175,7 +238,7 @@ def _print(
     arguments: argparse.Namespace,
     done: list[tuple[Calibration, Spent]],
     reports: list[str],
-    policy: str | None,
+    policy: dict[str, str | None],
 ) -> None:
     if arguments.json:
         rows = [
@@ -185,7 +248,8 @@ def _print(
                 "requests_cached": spent.cached + spent.recorded,
                 "requests_recorded": spent.recorded,
                 "cost_usd": float(spent.paid_usd),
-                "policy": policy,
+                "override": _override_json(calibration),
+                "policy": policy[calibration.task.name],
                 "report": report,
             }
             for (calibration, spent), report in zip(done, reports, strict=True)
@@ -199,10 +263,48 @@ def _print(
             f"asked {spent.sent}, from the cache {spent.cached}, replayed from recordings "
             f"{spent.recorded}; spent ${spent.paid_usd:.4f}"
         )
-        print(f"policy {policy or 'not written: --cases took a part (--policy FILE writes one)'}")
+        _print_override(calibration)
+        print(f"policy {policy[calibration.task.name] or _why_not_written(arguments)}")
         print(f"report {report}\n")
     if arguments.family is None:
         _print_expected_wrong([calibration for calibration, _ in done])
+
+
+def _why_not_written(arguments: argparse.Namespace) -> str:
+    if arguments.policy is None and isinstance(arguments.cases, int):
+        return "not written: --cases took a part (--policy FILE writes one)"
+    return "left as it is for this workflow; see below"
+
+
+def _override_json(calibration: Calibration) -> dict[str, str] | None:
+    override = override_of(calibration.task)
+    return None if override is None else asdict(override)
+
+
+def _print_override(calibration: Calibration) -> None:
+    override = override_of(calibration.task)
+    expired = expiry(calibration.task, utc_today())
+    for change in expired:
+        print(change.text)
+    if override is not None and not expired:
+        print(
+            f"overridden: {override.model} serves it until {override.expires}, by decision of "
+            f"{override.owner}: {override.reason}"
+        )
+
+
+def _require_batch_options(arguments: argparse.Namespace) -> None:
+    if arguments.batch and arguments.offline:
+        raise UsageError("--batch asks, and --offline forbids that: leave one of them out")
+    if arguments.detach and not arguments.batch:
+        raise UsageError("--detach goes with --batch")
+
+
+def _print_failed(failed: Sequence[CalibrateError]) -> None:
+    for error in failed:
+        label = "waiting" if isinstance(error, Detached) else "error"
+        for problem in error.problems:
+            print(f"{label}: {problem}", file=sys.stderr)
 
 
 def _print_expected_wrong(done: list[Calibration]) -> None:

@@ -9,7 +9,7 @@ from importlib.resources import files
 DESCRIPTION = "Print the JSON Schema of a file format, for editors and other programs."
 EXAMPLE = "calibrate schema workflow > workflow.schema.json"
 
-NAMES = ("tiers", "workflow", "case", "recording", "routing-policy")
+NAMES = ("tiers", "workflow", "case", "recording", "projection", "routing-policy", "routes")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from calibrate.config import Tiers, Workflow
 from calibrate.graders import grader_types
-from calibrate.policy import Policy
+from calibrate.policy import Policy, Routes
+from calibrate.projection import Scenario
 
 __all__ = ["build_schema", "write_schemas"]
 
@@ -90,5 +91,7 @@ _BUILDERS: dict[str, Callable[[], dict[str, Any]]] = {
     "workflow": _workflow,
     "case": _case,
     "recording": _recording,
+    "projection": Scenario.model_json_schema,
     "routing-policy": lambda: TypeAdapter(Policy).json_schema(),
+    "routes": lambda: TypeAdapter(Routes).json_schema(),
 }

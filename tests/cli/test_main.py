@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,22 @@ options:
   --version   show program's version number and exit
 
 commands:
-  init    scaffold a project
-  plan    what a run would ask and cost, and whether the data can certify the bar
-  run     measure, decide, write the policy and the report
-  check   offline: is the committed policy what the inputs imply?
-  route   what the policy says for a request
-  report  render the HTML again from recorded answers, offline
-  replay  decide from a table of outcomes that already exist
-  audit   simulate calibrations with known truth and count the broken promises
-  cache   what is stored of the models' answers: show, thin out, export
-  schema  print the JSON Schema of a file format
+  init     scaffold a project
+  plan     what a run would ask and cost, and whether the data can certify the bar
+  run      measure, decide, write the policy and the report
+  batch    how far the batches of `run --batch` are, and their answers
+  check    offline: is the committed policy what the inputs imply?
+  ci       the gate for a pull request: check, decide, compare with before, report
+  diff     what another policy moves: routes, quality, money, time, cases
+  export   the policy in a gateway's own configuration
+  verify   does a deployed gateway still say what the policy says?
+  route    what the policy says for a request
+  project  what the traffic costs by the baseline, the policy and each alternative
+  report   render the HTML again from recorded answers, offline
+  replay   decide from a table of outcomes that already exist
+  audit    simulate calibrations with known truth and count the broken promises
+  cache    what is stored of the models' answers: show, thin out, export
+  schema   print the JSON Schema of a file format
 
 exit status: 0 yes or done, 1 the answer is no, 2 there is no answer, 3 a bug, 130 interrupted
 
@@ -81,7 +88,7 @@ def test_every_commands_help_ends_in_an_example_of_itself(calibrate, name: str) 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_can_be_parsed_and_every_option_has_help(name: str) -> None:
-    module = sys.modules[f"calibrate.cli.{name}"]
+    module = import_module(f"calibrate.cli.{name}")
     parser = parser_for(name)
     example = module.EXAMPLE.partition(" > ")[0]
     parser.parse_args(example.split()[2:])

@@ -19,5 +19,5 @@ def test_an_unknown_schema_is_told_with_the_known_ones(calibrate) -> None:
     assert (status, stdout) == (2, "")
     assert stderr.endswith(
         "argument NAME: invalid choice: 'worklow' (choose from 'tiers', 'workflow', 'case', "
-        "'recording', 'routing-policy')\n"
+        "'recording', 'projection', 'routing-policy', 'routes')\n"
     )
