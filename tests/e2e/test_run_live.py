@@ -32,7 +32,7 @@ CASES = 40
 # tiny's 20 of 40 cannot be 0.8, mid's 39 of 40 cannot be less, and big is not needed.
 WRONG = {"tiny-1": set(range(0, CASES, 2)), "mid-1": {3}, "big-1": set()}
 
-MOMENTS = random.Random(7).sample(range(1, 80), 3)  # noqa: S311 - any three will do
+MOMENTS = random.Random(7).sample(range(1, 80), 20)  # noqa: S311 - any twenty will do
 
 TIERS = """\
 version: 1
@@ -241,7 +241,9 @@ def until(reached: Any) -> None:
     raise AssertionError("waited in vain")
 
 
-@pytest.mark.parametrize("count", MOMENTS)
+@pytest.mark.parametrize(
+    "count", [*MOMENTS[:3], *(pytest.param(c, marks=pytest.mark.audit) for c in MOMENTS[3:])]
+)
 def test_a_killed_run_asks_nothing_again_that_had_arrived(project: Project, count: int) -> None:
     killed = threading.Event()
 
