@@ -53,10 +53,23 @@ def _of_model(model: PolicyModel) -> Iterator[tuple[str, str]]:
         yield "api_key_env", "expected the name of an environment variable, never the key itself"
     if model.context_window is not None and model.context_window < 1:
         yield "context_window", "must be at least 1"
-    for name, value in model.price.items():
+    for name, value in _prices(model.price):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            yield "price", f"{name}: expected a number, got {value!r}"[:200]
+            continue
         if value < 0:
             yield "price", f"{name} must not be negative, got {value:g}"
     yield from _of_parameters(model.parameters)
+
+
+def _prices(price: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every number of a price, those of its steps too."""
+    for name, value in price.items():
+        if name == "steps" and isinstance(value, list):
+            for step in value:
+                yield from step.items() if isinstance(step, dict) else [("steps", step)]
+        else:
+            yield name, value
 
 
 def _of_parameters(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ class PolicyModel:
     method: Literal["chat", "nearest_example"] = "chat"
     context_window: int | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
-    price: dict[str, float] = field(default_factory=dict)
+    price: dict[str, Any] = field(default_factory=dict)
     origin: PolicyOrigin | None = None
 
 

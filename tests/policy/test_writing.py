@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from calibrate.policy import (
     write_policy,
 )
 from calibrate.policy.locking import locked
+from calibrate.pricing import SteppedPrice, TokenPrice
 
 OLD = Path(__file__).parent / "old"
 
@@ -399,3 +401,11 @@ def test_waiting_for_a_lock_can_be_interrupted(tmp_path: Path) -> None:
 def test_the_routes_of_routes_are_the_same() -> None:
     routes = Routes(1, "x", models=POLICY.models, workflows=POLICY.workflows)
     assert dump_routes(routes) == dump_routes(replace(POLICY, generated_by="x"))
+
+
+def test_a_price_in_steps_is_read_back_as_it_was_written() -> None:
+    first = TokenPrice(Decimal(1), Decimal(2))
+    price = SteppedPrice(first, ((200_000, TokenPrice(Decimal(2), Decimal(4))),)).to_json()
+    policy = Policy(1, "x", models={"m": PolicyModel("e", "openai", "m", price=price)})
+    text = dump_policy(policy)
+    assert parsed(text) == policy
