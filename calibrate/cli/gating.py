@@ -9,20 +9,18 @@ from enum import StrEnum
 from typing import Any
 
 from calibrate.certificate import policy_entry
+from calibrate.cli.again import in_its_family, share_again
 from calibrate.cli.base import Base
 from calibrate.cli.session import open_client
 from calibrate.decide import Calibration, Status, has_outage
 from calibrate.drift import Change, changes_of, expiry, input_digests
 from calibrate.errors import CacheMiss, CalibrateError, ProviderError
-from calibrate.family import withheld
-from calibrate.ledger import attempt_numbers
-from calibrate.pipeline import Share, calibrate
+from calibrate.pipeline import calibrate
 from calibrate.policy import Policy, WorkflowPolicy, utc_today
 from calibrate.policy.records import plain
 from calibrate.pricing import Budget
 from calibrate.project import Project
 from calibrate.regression import Found, Pairs, Regression, Served, in_words, paired_scores
-from calibrate.stats.multiple import attempt_share
 from calibrate.task import Task
 
 __all__ = [
@@ -150,21 +148,13 @@ async def decide_again(task: Task, gate: Gate) -> Calibration:
 
     Raises `CacheMiss` where an answer is not stored and asking is not allowed.
     """
-    entry = gate.policy.workflows.get(task.name)
-    family = None if entry is None else entry.evidence.family
-    share = Share(attempt_numbers(task, gate.project, gate.policy))
-    if entry is not None and family is not None:
-        spent = entry.evidence.alpha_spent / attempt_share(entry.evidence.attempt)
-        share = replace(share, level=spent * entry.evidence.candidates)
+    share = share_again(task, gate.project, gate.policy)
     with open_client(gate.project, task.name, gate.budget, offline=gate.offline) as opened:
         async with opened as client:
             found = await calibrate(task, client, share=share)
     if has_outage(found.verdicts) and found.decision.status is not Status.CERTIFIED:
         raise ProviderError("too many calls failed for a verdict")
-    if entry is None or family is None:
-        return found
-    found = replace(found, family=family)
-    return found if entry.status == Status.CERTIFIED.value else withheld(found)
+    return in_its_family(found, gate.policy)
 
 
 def difference(decided: Calibration, entry: WorkflowPolicy | None, project: Project) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
+from calibrate.cli.again import in_its_family, share_again
 from calibrate.cli.options import (
     add_json,
     add_project,
@@ -19,11 +19,8 @@ from calibrate.cli.options import (
     shown_path,
 )
 from calibrate.cli.session import open_client, require_writable
-from calibrate.criteria import level_of
-from calibrate.decide import Calibration, Status
-from calibrate.family import withheld
-from calibrate.ledger import attempt_numbers
-from calibrate.pipeline import Share, calibrate
+from calibrate.decide import Calibration
+from calibrate.pipeline import calibrate
 from calibrate.policy import DEFAULT_PATH, Policy
 from calibrate.pricing import Budget
 from calibrate.project import Project
@@ -66,16 +63,8 @@ def handle(arguments: argparse.Namespace) -> int:
 
 async def _replayed(task: Task, project: Project, policy: Policy, all_cases: bool) -> Calibration:
     """Return the calibration that the policy rests on, or else the one that a run would find."""
-    entry = policy.workflows.get(task.name)
-    share = Share(attempt_numbers(task, project, policy))
-    if entry is not None and entry.evidence.family is not None:
-        spent = entry.evidence
-        level = level_of(task.workflow.bar, spent.alpha_spent, spent.candidates, spent.attempt)
-        share = replace(share, level=level)
+    share = share_again(task, project, policy)
     with open_client(project, task.name, Budget(None), offline=True) as opened:
         async with opened as client:
             found = await calibrate(task, client, share=share, ask_all=all_cases)
-    if entry is None or entry.evidence.family is None:
-        return found
-    found = replace(found, family=entry.evidence.family)
-    return found if entry.status == Status.CERTIFIED.value else withheld(found)
+    return in_its_family(found, policy)
