@@ -60,7 +60,7 @@ def input_digests(task: Task, project: Project) -> Inputs:
                 "examples": [[e.input, e.expected] for e in task.examples],
             }
         ),
-        dataset=digest([case.to_json() for case in sorted(task.cases, key=lambda c: c.id)]),
+        dataset=task.dataset_digest,
         graders=digest(_graders(task)),
         models=digest(
             {

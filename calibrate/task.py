@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from calibrate.candidates import Field, field_of
 from calibrate.config import Workflow
 from calibrate.dataset import Case, Example, load_cases, load_examples, seeded_order
 from calibrate.errors import CalibrateError, ConfigError, did_you_mean, gather
+from calibrate.fingerprint import digest
 from calibrate.graders import NamedGrader, build_graders
 from calibrate.methods import Noting, noting_for
 from calibrate.project import Project
@@ -19,7 +20,7 @@ from calibrate.providers import provider
 __all__ = ["Task", "load_task"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Task:
     """A workflow with its cases in the seeded order, prompt, graders, candidates and signals."""
 
@@ -31,6 +32,11 @@ class Task:
     graders: tuple[NamedGrader, ...]
     field: Field
     noting: Noting
+
+    @cached_property
+    def dataset_digest(self) -> str:
+        """The digest of the cases, whatever their order; a run needs it several times."""
+        return digest([case.to_json() for case in sorted(self.cases, key=lambda c: c.id)])
 
 
 def load_task(project: Project, name: str) -> Task:

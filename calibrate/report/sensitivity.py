@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from calibrate.certificate import cost_of, route_cost
-from calibrate.criteria import Part
 from calibrate.decide import Calibration, Status
 from calibrate.gate import Outcome, Reason, Verdict, judge
 from calibrate.report.gates import gate_of, prefix_of
@@ -102,27 +101,28 @@ def _highest_bar(calibration: Calibration, verdict: Verdict) -> float:
 
     The gate judges them again at each bar that is tried, by bisection.
     """
-    low, high = 0, _STEPS
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _certifies(calibration, verdict, middle / _STEPS):
-            low = middle
-        else:
-            high = middle
-    return low / _STEPS
-
-
-def _certifies(calibration: Calibration, verdict: Verdict, least: float) -> bool:
-    if least <= calibration.task.workflow.bar.tolerance:
-        return True
-    gate = gate_of(calibration, verdict, least)
+    bar, rival = calibration.task.workflow.bar, calibration.task.field.baseline.alias
     trials = prefix_of(calibration, verdict.model)
     critical = [
         trial
         for trial in calibration.trials.get(verdict.model, ())
-        if trial.case.critical and gate.bar.critical
+        if trial.case.critical and bar.critical
     ]
-    has_rival = any(criterion.part is Part.BASELINE for criterion in gate.criteria)
-    baseline = prefix_of(calibration, calibration.task.field.baseline.alias) if has_rival else ()
-    found = judge(gate, verdict.model, verdict.tier, trials, critical, baseline)
-    return found.outcome is Outcome.CERTIFIED
+    has_rival = bar.of_baseline is not None and verdict.model != rival
+    baseline = prefix_of(calibration, rival) if has_rival else ()
+
+    def certifies(least: float) -> bool:
+        if least <= bar.tolerance:
+            return True
+        gate = gate_of(calibration, verdict, least)
+        found = judge(gate, verdict.model, verdict.tier, trials, critical, baseline)
+        return found.outcome is Outcome.CERTIFIED
+
+    low, high = 0, _STEPS
+    while high - low > 1:
+        middle = (low + high) // 2
+        if certifies(middle / _STEPS):
+            low = middle
+        else:
+            high = middle
+    return low / _STEPS

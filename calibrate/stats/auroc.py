@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 __all__ = ["Auroc", "auroc"]
@@ -33,6 +32,8 @@ def auroc(signal: Floats, scores: Floats, *, confidence: float = 0.95) -> Auroc 
     McNeil, Radiology 143 (1982), 29-36; it is good for small samples, and for scores in (0, 1)
     too wide.
     """
+    from scipy.optimize import brentq  # a tenth of a second to load, and few runs come here
+
     right, wrong = float(scores.sum()), float((1 - scores).sum())
     if right == 0 or wrong == 0:
         return None
