@@ -35,8 +35,8 @@ LOOKS = 64  # about so many at most where each takes long: bets are computed ane
 class Share:
     """How the error is shared out in this run."""
 
-    attempts: Mapping[str, int]  # the number of this attempt, by model; 1 where none is given
-    # (that of all cascades together stands under `CASCADES`)
+    # The number of this attempt, by model, and for all cascades under `CASCADES`; 1 where none is.
+    attempts: Mapping[str, int]
     level: float | None = None  # of the whole workflow, where it is not the bar's own
 
 
@@ -130,10 +130,11 @@ async def calibrate(
 
     With `ask_all` the dearer ones are measured too, for the report. Where the bar has cascades and
     the cheapest is not certified, every case of every candidate is asked, and the cheapest
-    certified cascade may be the route. `cases` takes only so many of
-    the seeded order. Progress is told to the watcher; nothing is printed. Where a model moves
-    meanwhile it is asked anew: answers of two models must not meet in one verdict.
+    certified cascade may be the route. `cases` takes only so many of the seeded order. Progress is
+    told to the watcher; nothing is printed. Where a model moves meanwhile it is asked anew: answers
+    of two models must not meet in one verdict.
     """
+    share = share or Share({})
     while True:
         try:
             return await _calibrate_once(task, client, share, cases, ask_all, rounds, watcher)
@@ -144,7 +145,7 @@ async def calibrate(
 async def _calibrate_once(
     task: Task,
     client: Client,
-    share: Share | None,
+    share: Share,
     cases: int | None,
     ask_all: bool,
     rounds: ByRounds | None,
@@ -157,8 +158,7 @@ async def _calibrate_once(
     asking = {}
     askable_cases = _askable(field, gates, chosen_cases)
     for candidate, askable in zip(field.candidates, askable_cases, strict=True):
-        asks_all = ask_all or task.workflow.bar.cascades
-        most = len(chosen_cases if asks_all else askable) * task.workflow.repeats
+        most = len(chosen_cases if ask_all else askable) * task.workflow.repeats
         asking[candidate.alias] = _Asking(task, candidate, client, most, rounds, watcher)
     baseline = asking[field.baseline.alias]
     verdicts: list[Verdict] = []
@@ -167,21 +167,18 @@ async def _calibrate_once(
     for candidate, gate in zip(field.candidates, gates, strict=True):
         is_needed = all(v.outcome is not Outcome.CERTIFIED for v in verdicts)
         verdict = not_asked(gate, candidate.alias, candidate.tier)
-        if is_needed or ask_all:
-            if ask_all:  # at once, and not in batches up to where a verdict could fall
-                await asking[candidate.alias].trials(chosen_cases)
-            if is_needed:
-                verdict = await _sequential(gate, asking[candidate.alias], baseline, chosen_cases)
-                watcher.settle(verdict)
+        if ask_all:  # at once, and not in batches up to where a verdict could fall
+            await asking[candidate.alias].trials(chosen_cases)
+        if is_needed:
+            verdict = await _sequential(gate, asking[candidate.alias], baseline, chosen_cases)
+            watcher.settle(verdict)
         verdicts.append(verdict)
     cascades = None
     if task.workflow.bar.cascades and verdicts[0].outcome is not Outcome.CERTIFIED:
         await _prefetch(rounds, asking.values(), chosen_cases)
         answers = {alias: await asked.trials(chosen_cases) for alias, asked in asking.items()}
-        attempt = share.attempts.get(CASCADES, 1) if share else 1
-        alpha = cascade_alpha(
-            task.workflow.bar, attempt=attempt, level=share.level if share else None
-        )
+        attempt = share.attempts.get(CASCADES, 1)
+        alpha = cascade_alpha(task.workflow.bar, attempt=attempt, level=share.level)
         cascades = find_cascades(task, chosen_cases, answers, alpha=alpha, attempt=attempt)
     trials = {alias: a.so_far(chosen_cases) for alias, a in asking.items() if a.has_begun}
     decision = choose_route(field, verdicts, None if cascades is None else cascades.route)
@@ -290,7 +287,7 @@ def plan(
     """Return what a run would ask and cost at most, and whether it can certify; asks nothing."""
     chosen_cases = task.cases[:cases]
     bar = task.workflow.bar
-    gates = _gates(task, chosen_cases, share)
+    gates = _gates(task, chosen_cases, share or Share({}))
     rows = []
     asked = _askable(task.field, gates, chosen_cases)
     for candidate, gate, askable in zip(task.field.candidates, gates, asked, strict=True):
@@ -303,8 +300,7 @@ def plan(
     )
 
 
-def _gates(task: Task, cases: Sequence[Case], share: Share | None) -> list[GatePlan]:
-    share = share or Share({})
+def _gates(task: Task, cases: Sequence[Case], share: Share) -> list[GatePlan]:
     return [
         plan_gate(
             task.workflow.bar,
@@ -321,14 +317,15 @@ def _gates(task: Task, cases: Sequence[Case], share: Share | None) -> list[GateP
 
 def _askable(field: Field, gates: Sequence[GatePlan], cases: Sequence[Case]) -> list[list[Case]]:
     """Return, for each candidate, the cases that a run could get to ask."""
-    askable = []
+    askable: list[list[Case]] = []
     for candidate, gate in zip(field.candidates, gates, strict=True):
+        if gate.bar.cascades:
+            askable.append(list(cases))
+            continue
         is_rival = candidate is field.baseline and gate.bar.of_baseline is not None
         most_cases = max(g.most_cases for g in gates) if is_rival else gate.most_cases
         critical = [case for case in cases[most_cases:] if case.critical and gate.bar.critical]
         askable.append([*cases[:most_cases], *critical])
-        if gate.bar.cascades:
-            askable[-1] = list(cases)
     return askable
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from calibrate.batches.api import Line, Outcome, Page, Remote, Server
-from calibrate.batches.reading import as_body, number, part, rows, segment, text
+from calibrate.batches.reading import as_body, number, page_of, part, segment, text
 from calibrate.completion import Request
 from calibrate.providers import openai
 from calibrate.providers.base import Call, bounded, json_object
@@ -99,9 +99,7 @@ def listing(server: Server, after: str | None) -> Call:
 
 
 def page(body: bytes) -> Page:
-    value = json_object(body)
-    found = tuple(map(_remote, rows(value, "data")))
-    return Page(found, found[-1].id if found and value.get("has_more") is True else None)
+    return page_of(json_object(body), _remote)
 
 
 def results(server: Server, remote: Remote) -> list[Call]:

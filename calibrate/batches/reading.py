@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from calibrate.batches.api import Page, Remote
 from calibrate.providers.base import Malformed
 
-__all__ = ["as_body", "lines", "number", "part", "rows", "segment", "text"]
+__all__ = ["as_body", "lines", "number", "page_of", "part", "rows", "segment", "text"]
 
 _MOST = 200  # characters of a name
 
@@ -39,6 +40,12 @@ def rows(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     if not isinstance(found, list):
         raise Malformed(f"no {name} in the answer")
     return [row for row in found if isinstance(row, dict)]
+
+
+def page_of(value: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Remote]) -> Page:
+    """Return a page of a list; both APIs say in the same words whether it goes on."""
+    found = tuple(map(read, rows(value, "data")))
+    return Page(found, found[-1].id if found and value.get("has_more") is True else None)
 
 
 def segment(name: str) -> str:
