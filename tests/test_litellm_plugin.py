@@ -7,15 +7,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from exporters.sample import chat_model, policy_of, sample_policy, workflow
 
 from calibrate.errors import ConfigError, PolicyError
+from calibrate.litellm_plugin.answers import as_asked, assembled, cost_of
 from calibrate.litellm_plugin.deciding import Decider, Decision, limited, texts
 from calibrate.litellm_plugin.deployments import fleet_of
 from calibrate.litellm_plugin.journal import Answered, Journal
+from calibrate.litellm_plugin.marking import MARK, logged_call, mark_of, metadata_key
 from calibrate.litellm_plugin.reading import Reader
 from calibrate.policy import Escalation, Override, Policy, ServingLimits
 
@@ -308,3 +311,84 @@ def test_answers_are_counted_by_route(tmp_path: Path) -> None:
 def test_a_plain_policy_has_no_group_for_escalation() -> None:
     policy = policy_of({"m": chat_model()}, {"one": workflow("m", limits=ServingLimits(5))})
     assert fleet_of(policy).groups == {"one"}
+
+
+def chunk(
+    text: str = "", tokens: list[Any] | None = None, finish: str | None = None, **more: Any
+) -> dict[str, Any]:
+    choice = {
+        "index": 0,
+        "delta": {"content": text, **more},
+        "logprobs": {"content": tokens},
+        "finish_reason": finish,
+    }
+    return {"model": "m-1", "choices": [choice]}
+
+
+def test_a_stream_is_judged_as_the_answer_that_its_first_choice_makes() -> None:
+    other = {"choices": [{"index": 1, "delta": {"content": "not this"}}]}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    chunks = [chunk("bil", [{"token": "bil"}]), other, chunk("ling", [{"token": "ling"}], "length")]
+    assert assembled([*chunks, {"choices": [], "usage": usage}]) == {
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "billing"},
+                "finish_reason": "length",
+                "logprobs": {"content": [{"token": "bil"}, {"token": "ling"}]},
+            }
+        ],
+        "usage": usage,
+        "model": "m-1",
+    }
+
+
+def test_a_stream_that_calls_tools_has_its_calls() -> None:
+    (choice,) = assembled([chunk(tool_calls=["a call"])])["choices"]
+    assert choice["message"]["tool_calls"] == ["a call"]
+
+
+def test_a_stream_of_nothing_is_an_empty_answer() -> None:
+    found = assembled([])
+    assert (found["model"], found["choices"][0]["message"]["content"]) == ("", "")
+
+
+@pytest.mark.parametrize(("hides", "left"), [(True, None), (False, "probabilities")])
+def test_probabilities_that_only_the_plugin_asked_for_are_taken_out(
+    hides: bool, left: str | None
+) -> None:
+    choices = [SimpleNamespace(logprobs="probabilities"), SimpleNamespace()]
+    answer = as_asked(SimpleNamespace(choices=choices), {"hides_logprobs": hides})
+    assert answer.choices[0].logprobs == left
+
+
+def test_an_answer_without_a_cost_cost_nothing() -> None:
+    assert cost_of(SimpleNamespace(_hidden_params={"response_cost": 0.25})) == 0.25
+    assert cost_of(SimpleNamespace(_hidden_params={"response_cost": None})) == 0.0
+    assert cost_of(object()) == 0.0
+
+
+def test_a_mark_is_found_where_the_call_has_its_metadata() -> None:
+    mark = {"request": "r"}
+    assert mark_of({"metadata": {MARK: mark}}) == mark
+    assert mark_of({"litellm_metadata": {MARK: mark}, "metadata": {}}) == mark
+    assert metadata_key({"litellm_metadata": {}}) == "litellm_metadata"
+    for other in (
+        {},
+        {"metadata": None},
+        {"metadata": {MARK: "a client's"}},
+        {"metadata": {MARK: {}}},
+    ):
+        assert mark_of(other) == {}
+
+
+def test_a_logged_call_has_its_mark_in_either_metadata() -> None:
+    logged, mark = {"model_id": "one/1/m"}, {"request": "r"}
+    for params in (
+        {"metadata": {MARK: mark}},
+        {"litellm_metadata": {MARK: mark}},
+        {"litellm_metadata": {}, "metadata": {MARK: mark}},
+    ):
+        call = {"standard_logging_object": logged, "litellm_params": params}
+        assert logged_call(call) == (logged, mark)
+    assert logged_call({}) == ({}, {})

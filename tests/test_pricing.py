@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -8,14 +9,17 @@ from hypothesis import strategies as st
 
 from calibrate.completion import Usage
 from calibrate.config import Model, PriceRow
-from calibrate.errors import BudgetError, PriceError
+from calibrate.errors import BudgetError, CalibrateError, PriceError
+from calibrate.policy.records import plain
 from calibrate.pricing import (
     Budget,
     HourlyPrice,
     Listing,
     SteppedPrice,
     TokenPrice,
+    batch_factor,
     listing_of,
+    policy_price,
     rates_at,
 )
 
@@ -121,7 +125,7 @@ def test_above_a_step_every_token_is_dearer(input_tokens: int, cost: str) -> Non
 
 
 def test_a_stepped_price_says_its_steps() -> None:
-    assert STEPPED.to_json() == {
+    assert plain(policy_price(STEPPED)) == {
         "input_usd_per_mtok": 0.25,
         "output_usd_per_mtok": 2.0,
         "cached_input_usd_per_mtok": 0.025,
@@ -137,13 +141,13 @@ def test_a_stepped_price_says_its_steps() -> None:
 
 
 def test_only_a_price_for_written_input_is_said() -> None:
-    assert WRITING.to_json() == {
+    assert plain(policy_price(WRITING)) == {
         "input_usd_per_mtok": 2.0,
         "output_usd_per_mtok": 10.0,
         "cached_input_usd_per_mtok": 0.2,
         "cache_write_usd_per_mtok": 2.5,
     }
-    assert list(SMALL.to_json()) == [
+    assert list(plain(policy_price(SMALL))) == [
         *("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok")
     ]
 
@@ -161,14 +165,32 @@ def test_a_machine_costs_its_time_shared_by_what_runs_side_by_side() -> None:
     assert round(price.cost(Usage(1000, 100), 6.0), 20) == Decimal("0.00025")
     # Its worst case is the time-out: 1.20 / 3600 / 8 * 60 = 0.0025
     assert round(price.estimate(1000, 100, 60.0), 20) == Decimal("0.0025")
-    assert price.to_json() == {"usd_per_hour": 1.2, "concurrency": 8}
+    assert plain(policy_price(price)) == {"usd_per_hour": 1.2, "concurrency": 8}
+
+
+@pytest.mark.parametrize(
+    ("url", "factor"),
+    [
+        ("https://api.openai.com/v1", "0.5"),
+        ("https://mine.openai.azure.com", "0.5"),
+        ("https://api.anthropic.com", "0.5"),
+        ("https://generativelanguage.googleapis.com/v1beta", "0.5"),
+        ("https://api.openai.com.evil.example/v1", "1"),
+        ("https://notopenai.azure.com", "1"),
+        ("http://127.0.0.1:8081/v1", "1"),
+        ("nowhere", "1"),
+        ("", "1"),
+    ],
+)
+def test_batches_are_cheaper_only_where_that_is_documented(url: str, factor: str) -> None:
+    assert batch_factor(url) == Decimal(factor)
 
 
 def test_a_projects_own_price_wins_over_the_catalogue() -> None:
     own = model(input_usd_per_mtok="1", output_usd_per_mtok="4", window=8192)
     price = TokenPrice(Decimal(1), Decimal(4))
     assert listing_of("small", own, OPENAI) == Listing(price, 8192)
-    assert price.to_json() == {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 4.0}
+    assert plain(policy_price(price)) == {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 4.0}
 
 
 def test_a_projects_own_price_may_say_what_written_input_costs() -> None:
@@ -259,6 +281,45 @@ def test_a_settled_request_gives_back_what_it_did_not_use() -> None:
     budget.settle(Decimal("0.10"), Decimal("0.03"))
     budget.reserve(Decimal("0.07"))
     assert budget.spent_usd == Decimal("0.03")
+
+
+def test_attempts_are_counted_and_none_begins_once_the_budget_is_shut() -> None:
+    budget = Budget(Decimal("0.03"))
+    budget.reserve(Decimal("0.02"))
+    with pytest.raises(BudgetError):
+        budget.reserve(Decimal("0.02"))
+    assert (budget.begun, budget.in_flight, budget.spent_usd) == (1, 1, 0)
+    budget.settle(Decimal("0.02"), Decimal("0.01"))
+    budget.refund(Decimal("0.005"))
+    assert (budget.in_flight, budget.spent_usd) == (0, Decimal("0.005"))
+    budget.is_shut = True
+    with pytest.raises(CalibrateError, match="interrupted"):
+        budget.reserve(Decimal("0.01"))
+    assert budget.begun == 1
+
+
+def test_who_waits_for_all_to_settle_also_waits_for_what_begins_meanwhile() -> None:
+    async def main() -> list[str]:
+        budget, cent, told = Budget(None), Decimal("0.01"), []
+
+        async def wait() -> None:
+            await budget.all_settled()
+            told.append("settled")
+
+        await wait()
+        budget.reserve(cent)
+        waiting = asyncio.gather(wait(), wait())
+        await asyncio.sleep(0)
+        budget.settle(cent, cent)
+        budget.reserve(cent)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        told.append("asked again")
+        budget.settle(cent, cent)
+        await waiting
+        return told
+
+    assert asyncio.run(main()) == ["settled", "asked again", "settled", "settled"]
 
 
 def test_without_a_cap_nothing_is_refused() -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from calibrate.errors import UsageError
-from calibrate.outcomes import TaskOutcomes, load_outcomes
+from calibrate.outcome_tables import load_outcomes
+from calibrate.outcomes import TaskOutcomes
 from calibrate.replay import ReplayBar, Replayed, replay, replay_all
 from calibrate.stats.betting import bet_clusters, bet_paired
 from calibrate.stats.exact import sequence_p_value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from calibrate.batches.api import Outcome, Remote
 from calibrate.batches.journal import Batch, Journal
-from calibrate.batches.post import Collected, Keep, Post
+from calibrate.batches.post import Post
+from calibrate.batches.results import Collected, Keep
 from calibrate.batches.rounds import Detached, Rounds
 
 __all__ = [

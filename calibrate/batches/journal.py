@@ -17,7 +17,8 @@ from calibrate.batches.prices import price_from_json
 from calibrate.cache.database import use_wal
 from calibrate.completion import Request
 from calibrate.errors import CacheError
-from calibrate.pricing import Price
+from calibrate.policy.records import plain
+from calibrate.pricing import Price, policy_price
 
 __all__ = ["Batch", "Item", "Journal"]
 
@@ -144,7 +145,7 @@ class Journal:
                 (
                     *(batch.tag, batch.endpoint, batch.base_url, batch.kind, batch.model),
                     *(
-                        json.dumps(batch.price.to_json()),
+                        json.dumps(plain(policy_price(batch.price))),
                         batch.requests,
                         batch.intended_at,
                         batch.settles_at,

@@ -5,58 +5,35 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
 
 from calibrate.batches import anthropic, openai
 from calibrate.batches.api import BatchApi, Line, Outcome, Page, Remote
 from calibrate.batches.exchange import Exchange, transfer_s, wait_before_again
-from calibrate.batches.journal import Batch, Item, Journal
+from calibrate.batches.journal import Batch, Journal
 from calibrate.batches.parcels import custom_id
-from calibrate.batches.prices import batch_factor
-from calibrate.batches.reading import lines
-from calibrate.client.costs import most_usd, paid_usd
-from calibrate.client.retries import ATTEMPTS, FATAL
-from calibrate.completion import Completion, Failure, FailureReason, Reply, Request
+from calibrate.batches.results import Collected, Keep, Sorting, own_lines
+from calibrate.completion import Failure, FailureReason, Request
 from calibrate.config import Endpoint
-from calibrate.errors import ModelMoved, ProviderError
-from calibrate.providers import provider
+from calibrate.errors import ProviderError
+from calibrate.pricing import batch_factor
 from calibrate.providers.base import Call, Malformed
 from calibrate.transports import Transport, open_transport
 
-__all__ = ["APIS", "Collected", "Keep", "Post", "worst_usd"]
+__all__ = ["APIS", "Post"]
 
 APIS: Mapping[str, BatchApi] = {"openai": openai, "anthropic": anthropic}
-Keep = Callable[[Batch, Request, Reply, Decimal], None]
 
-MOST_ATTEMPTS = 3  # a request that no batch answers is then a failed call
 SETTLE_S = 60.0  # after its time-out, what has arrived is to be seen in the server's list
 SKEW_S = 3600.0  # that two clocks may be apart
 MOST_PAGES = 100
 MOST_SILENCE = 30  # looks in a row that got no answer
 _NOT_TAKEN = frozenset({FailureReason.RATE_LIMITED, FailureReason.UNREACHABLE})
 _UNSURE = frozenset({FailureReason.TIMEOUT, FailureReason.BAD_RESPONSE, FailureReason.SERVER_ERROR})
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What came of a batch."""
-
-    batch: Batch
-    answered: int
-    failed: int  # for good
-    left: int  # to be asked again
-    paid_usd: Decimal
-    problem: str = ""  # that somebody must mend, or know of, before they are
-    moved: ModelMoved | None = None  # what `keep` raised, once everything was kept
-
-
-def worst_usd(request: Request, batch: Batch, factor: Decimal) -> Decimal:
-    """Return the most that a request can cost in a batch."""
-    return factor * most_usd(request, batch.price, 0.0)
 
 
 class Post:
@@ -194,7 +171,7 @@ class Post:
         if is_guess and not found:
             self.journal.rule_out(batch, remote.id)
             return None
-        sorting = _Sorting(batch, remote, self.factor(batch.base_url), keep)
+        sorting = Sorting(batch, remote, self.factor(batch.base_url), keep)
         for number, item in items.items():
             sorting.take(number, item, found.get(number))
         self.journal.close(batch, sorting.left)
@@ -208,7 +185,7 @@ class Post:
             answer = await exchange.transfer(call)
             if isinstance(answer, Failure):
                 raise self._problem(batch, f"its results cannot be fetched: {answer.message}")
-            for number, line in _own(batch, api, answer):
+            for number, line in own_lines(batch, api, answer):
                 found.setdefault(number, line)
         return found
 
@@ -271,86 +248,11 @@ class Post:
         )
 
 
-class _Sorting:
-    """Which results of a batch are answers, which failed for good, and which are asked again."""
-
-    def __init__(self, batch: Batch, remote: Remote, factor: Decimal, keep: Keep) -> None:
-        self._batch = batch
-        self._remote = remote
-        self._factor = factor
-        self._keep = keep
-        self._answered = 0
-        self._failed = 0
-        self._paid = Decimal(0)
-        self._problem = ""
-        self.left: list[int] = []
-        self._moved: ModelMoved | None = None
-
-    def take(self, number: int, item: Item, line: Line | None) -> None:
-        reply, paid = self._reply(item.request, line)
-        self._paid += paid
-        if isinstance(reply, Failure):
-            is_fatal = reply.reason in FATAL
-            if is_fatal:
-                self._problem = self._problem or reply.message
-            is_last = item.attempts >= MOST_ATTEMPTS and not self._is_cancelled
-            if is_fatal or (reply.reason in ATTEMPTS and not is_last):
-                self.left.append(number)
-                return
-        self._failed += isinstance(reply, Failure)
-        self._answered += isinstance(reply, Completion)
-        try:
-            self._keep(self._batch, item.request, reply, paid)
-        except ModelMoved as moved:
-            self._moved = self._moved or moved
-
-    def collected(self) -> Collected:
-        problem = self._problem
-        if self._is_cancelled and self.left:
-            problem = problem or "somebody cancelled it; run again to ask what is left"
-        counts = (self._answered, self._failed, len(self.left))
-        return Collected(self._batch, *counts, self._paid, problem, self._moved)
-
-    @property
-    def _is_cancelled(self) -> bool:
-        return self._remote.outcome is Outcome.CANCELLED
-
-    def _reply(self, request: Request, line: Line | None) -> tuple[Reply, Decimal]:
-        """Return what a result stands for, and what was paid for it."""
-        worst = worst_usd(request, self._batch, Decimal(1))
-        if line is None:
-            # In a batch that went to its end, what left no trace may have been billed all the same.
-            is_whole = self._remote.outcome is Outcome.COMPLETED
-            paid = self._factor * worst if is_whole else Decimal(0)
-            return _no_answer("it is not among the results"), paid
-        if not line.status:
-            return _no_answer(line.why), Decimal(0)
-        wire = provider(self._batch.kind)
-        reply = replace(wire.decode(request, line.status, line.body, 0.0), latency_s=None)
-        return reply, self._factor * paid_usd(reply, self._batch.price, worst)
-
-
 def _refused(batch: Batch, why: str) -> ProviderError:
     return ProviderError(
         f"endpoint {batch.endpoint!r} ({batch.base_url}) takes no batch of {batch.model!r}: "
         f"{why}; without --batch it is asked directly"
     )
-
-
-def _no_answer(why: str) -> Failure:
-    return Failure(FailureReason.TIMEOUT, f"no answer in its batch: {why}", None)
-
-
-def _own(batch: Batch, api: BatchApi, content: bytes) -> Iterator[tuple[int, Line]]:
-    """Yield the lines of the results that are of this batch, with their numbers."""
-    for value in lines(content):
-        try:
-            line = api.line(value)
-        except Malformed:
-            continue
-        tag, _, number = line.custom_id.partition("-")
-        if tag == batch.tag and number.isascii() and number.isdigit() and len(number) < 10:
-            yield int(number), line
 
 
 def _page(api: BatchApi, answer: bytes | Failure) -> Page | str:

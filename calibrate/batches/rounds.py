@@ -11,7 +11,8 @@ from calibrate.batches.api import Outcome, Remote
 from calibrate.batches.exchange import base_url_of
 from calibrate.batches.journal import Batch
 from calibrate.batches.parcels import Parcel, parcels
-from calibrate.batches.post import APIS, Post, worst_usd
+from calibrate.batches.post import APIS, Post
+from calibrate.batches.results import worst_usd
 from calibrate.client import Client
 from calibrate.completion import Reply, Request
 from calibrate.config import Endpoint
@@ -71,7 +72,7 @@ class Rounds:
         """
         asks = list({(ask.endpoint, ask.request.key): ask for ask in asks}.values())
         asks = [ask for ask in asks if self._is_batched(ask)]
-        while wanted := [ask for ask in asks if not self._is_known(ask)]:
+        while wanted := [ask for ask in asks if not self._client.has(ask.endpoint, ask.request)]:
             out, free = self._sorted(wanted)
             try:
                 out |= await self._hand_in(free)
@@ -88,10 +89,6 @@ class Rounds:
             f"its endpoint {ask.endpoint!r} has no batch API or its price is by the hour"
         )
         return False
-
-    def _is_known(self, ask: Ask) -> bool:
-        name = (ask.endpoint, ask.request.key)
-        return name in self._client.given or self._client.has(ask.endpoint, ask.request)
 
     def _sorted(self, asks: Sequence[Ask]) -> tuple[set[str], list[Ask]]:
         """Return the tags of the batches that some requests are in, and those that are in none."""

@@ -16,9 +16,10 @@ from rich.table import Table
 
 from calibrate.batches import Batch, Collected, Keep, Outcome, Post, Remote
 from calibrate.cache import Cache, Recordings, StoredAnswers
+from calibrate.cli.actions import Action, add_actions, run_action
 from calibrate.cli.batching import open_post
 from calibrate.cli.console import data_console
-from calibrate.cli.options import add_json, add_project, print_json, project_of
+from calibrate.cli.options import print_json, project_of
 from calibrate.cli.session import CACHE_FILE
 from calibrate.completion import Reply, Request
 from calibrate.errors import ProviderError, UsageError, did_you_mean
@@ -31,27 +32,31 @@ YES, NO_ANSWER = 0, 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(
-        dest="action", metavar="status|collect|forget", required=True, help="see each one's --help"
+    add_actions(
+        parser,
+        [
+            Action("status", "how far each batch is; nothing is fetched", _status),
+            Action(
+                "collect",
+                "fetch the answers of the batches that are done into the cache",
+                _collect,
+            ),
+            Action(
+                "forget",
+                "give a batch up: what is in it is asked, and paid for, again",
+                _forget,
+                _add_forget,
+            ),
+        ],
     )
-    for name, run, text in (
-        ("status", _status, "how far each batch is; nothing is fetched"),
-        ("collect", _collect, "fetch the answers of the batches that are done into the cache"),
-        ("forget", _forget, "give a batch up: what is in it is asked, and paid for, again"),
-    ):
-        action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
-        if name == "forget":
-            action.add_argument("batch", metavar="BATCH", help="as `status` names it")
-        add_project(action)
-        add_json(action)
-        action.set_defaults(action_handler=run)
-    usages = (action.format_usage() for action in actions.choices.values())
-    parser.usage = "".join(usages).removeprefix("usage: ").replace("usage:", "      ").rstrip()
 
 
 def handle(arguments: argparse.Namespace) -> int:
-    status: int = arguments.action_handler(arguments)
-    return status
+    return run_action(arguments)
+
+
+def _add_forget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("batch", metavar="BATCH", help="as `status` names it")
 
 
 def _status(arguments: argparse.Namespace) -> int:

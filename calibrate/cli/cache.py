@@ -23,10 +23,9 @@ from calibrate.cache.upkeep import (
     kept_answers,
     prune,
 )
+from calibrate.cli.actions import Action, add_actions, run_action
 from calibrate.cli.console import data_console
 from calibrate.cli.options import (
-    add_json,
-    add_project,
     add_workflows,
     chosen_names,
     load_tasks,
@@ -53,29 +52,28 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(
-        dest="action", metavar="info|prune|export", required=True, help="see each one's --help"
+    add_actions(
+        parser,
+        [
+            Action("info", "what is stored: answers by model and endpoint, failures, dates", _info),
+            Action(
+                "prune",
+                "remove the answers for which all that is given holds",
+                _prune,
+                _add_prune,
+            ),
+            Action(
+                "export",
+                "write the answers that count in the form of recordings",
+                _export,
+                _add_export,
+            ),
+        ],
     )
-    for name, add, text in (
-        ("info", _add_info, "what is stored: answers by model and endpoint, failures, dates"),
-        ("prune", _add_prune, "remove the answers for which all that is given holds"),
-        ("export", _add_export, "write the answers that count in the form of recordings"),
-    ):
-        action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
-        add_project(action)
-        add(action)
-        add_json(action)
-    usages = (action.format_usage() for action in actions.choices.values())
-    parser.usage = "".join(usages).removeprefix("usage: ").replace("usage:", "      ").rstrip()
 
 
 def handle(arguments: argparse.Namespace) -> int:
-    status: int = arguments.action_handler(arguments)
-    return status
-
-
-def _add_info(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(action_handler=_info)
+    return run_action(arguments)
 
 
 def _add_prune(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +86,6 @@ def _add_prune(parser: argparse.ArgumentParser) -> None:
         "--set-aside", action="store_true", help="of names that the model is not served under now"
     )
     parser.add_argument("--dry-run", action="store_true", help="say it, and remove nothing")
-    parser.set_defaults(action_handler=_prune)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +93,6 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", type=Path, help="one JSON line an answer; packed if it ends in .gz"
     )
     add_workflows(parser)
-    parser.set_defaults(action_handler=_export)
 
 
 def _age(text: str) -> timedelta:

@@ -7,14 +7,12 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from types import FrameType
 from typing import Any, TypeVar
 
-from calibrate.errors import CalibrateError
 from calibrate.pricing import Budget
 
-__all__ = ["Attempts", "until_interrupted"]
+__all__ = ["until_interrupted"]
 
 T = TypeVar("T")
 
@@ -22,43 +20,8 @@ T = TypeVar("T")
 GRACE_S = 0.5
 
 
-class Attempts(Budget):
-    """A budget that counts the attempts it lets begin, and lets none begin once it is shut."""
-
-    def __init__(self, budget: Budget) -> None:
-        super().__init__(budget.limit_usd)
-        self._budget = budget
-        self._nothing_in_flight = asyncio.Event()
-        self.begun = 0
-        self.in_flight = 0
-        self.is_shut = False
-
-    def reserve(self, worst_usd: Decimal) -> None:
-        if self.is_shut:
-            raise CalibrateError("interrupted")
-        self._budget.reserve(worst_usd)
-        self.begun += 1
-        self.in_flight += 1
-        self._nothing_in_flight.clear()
-
-    def settle(self, worst_usd: Decimal, actual_usd: Decimal) -> None:
-        self._budget.settle(worst_usd, actual_usd)
-        self.spent_usd = self._budget.spent_usd
-        self.in_flight -= 1
-        if not self.in_flight:
-            self._nothing_in_flight.set()
-
-    def refund(self, usd: Decimal) -> None:
-        self._budget.refund(usd)
-        self.spent_usd = self._budget.spent_usd
-
-    async def all_settled(self) -> None:
-        """Wait until nothing is in flight."""
-        await self._nothing_in_flight.wait()
-
-
 async def until_interrupted(
-    work: Coroutine[Any, Any, T], attempts: Attempts, say: Callable[[str], None]
+    work: Coroutine[Any, Any, T], budget: Budget, say: Callable[[str], None]
 ) -> T:
     """Return what the work returns, unless Ctrl-C or SIGTERM comes first.
 
@@ -67,23 +30,23 @@ async def until_interrupted(
     """
     once, twice = asyncio.Event(), asyncio.Event()
     working = asyncio.ensure_future(work)
-    first, second, settled = map(
-        asyncio.ensure_future, (once.wait(), twice.wait(), attempts.all_settled())
-    )
+    first, second = map(asyncio.ensure_future, (once.wait(), twice.wait()))
+    tasks: list[asyncio.Future[Any]] = [working, first, second]
     try:
-        with _heard(_presses(attempts, once, twice)):
+        with _heard(_presses(budget, once, twice)):
             await _first_of(working, first)
-            if not attempts.is_shut:
+            if not budget.is_shut:
                 return await working
-            if attempts.in_flight:
-                say(_in_order(attempts.in_flight))
-                await _first_of(settled, second)
+            if budget.in_flight:
+                say(_in_order(budget.in_flight))
+                tasks.append(asyncio.ensure_future(budget.all_settled()))
+                await _first_of(tasks[-1], second)
             await _first_of(working, second, timeout_s=GRACE_S)
             raise KeyboardInterrupt
     finally:
-        for task in (working, first, second, settled):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(working, first, second, settled, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _first_of(*tasks: asyncio.Future[Any], timeout_s: float | None = None) -> None:
@@ -99,7 +62,7 @@ def _in_order(in_flight: int) -> str:
 
 
 def _presses(
-    attempts: Attempts, once: asyncio.Event, twice: asyncio.Event
+    budget: Budget, once: asyncio.Event, twice: asyncio.Event
 ) -> Callable[[int, FrameType | None], None]:
     """Return the handler of the signals."""
     loop = asyncio.get_running_loop()
@@ -107,8 +70,8 @@ def _presses(
 
     def press(number: int, frame: FrameType | None) -> None:
         nonlocal is_urgent
-        if not attempts.is_shut:
-            attempts.is_shut = True  # at once, whatever is being computed just now
+        if not budget.is_shut:
+            budget.is_shut = True  # at once, whatever is being computed just now
             loop.call_soon_threadsafe(once.set)
         elif not is_urgent:
             loop.call_soon_threadsafe(twice.set)

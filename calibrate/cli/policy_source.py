@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
+from calibrate.cli.git import run_git
 from calibrate.document import MAX_BYTES, load_document
 from calibrate.errors import PolicyError
 from calibrate.policy import Policy, load_policy, parse_policy
@@ -13,6 +13,8 @@ from calibrate.policy import Policy, load_policy, parse_policy
 __all__ = ["policy_at", "revision_of"]
 
 _TIMEOUT_S = 30
+# One file is wanted, and at once: nothing is fetched for it, and nobody is asked for a password.
+_SETTINGS = {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
 def policy_at(source: str, *, allow_missing: bool = False) -> Policy:
@@ -89,14 +91,7 @@ def _commit(source: str, revision: str) -> str:
 
 def _git(source: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(  # noqa: S603 - no shell, and revisions stand behind a separator
-            ["git", *arguments],  # noqa: S607 - the user's own git
-            capture_output=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=_TIMEOUT_S,
-            env={**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
-        )
+        return run_git(arguments, settings=_SETTINGS, timeout_s=_TIMEOUT_S)
     except FileNotFoundError:
         raise PolicyError(
             f"{source}: no such file, and git is not installed to look for a revision"

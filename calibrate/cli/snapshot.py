@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from calibrate.cli.git import run_git
 from calibrate.errors import CalibrateError, UsageError
 
 __all__ = ["Snapshot", "open_snapshot"]
@@ -79,14 +79,9 @@ def _contents(batch: bytes) -> Iterator[bytes]:
         at = line + size + 2
 
 
-def _git(root: Path, arguments: Sequence[str], standard_input: bytes = b"") -> bytes:
+def _git(root: Path, arguments: Sequence[str], given: bytes = b"") -> bytes:
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed program; revisions stand behind a separator
-            ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git
-            input=standard_input,
-            capture_output=True,
-            check=False,
-        )
+        done = run_git(arguments, folder=root, given=given)
     except FileNotFoundError:
         raise UsageError("git is not installed, and a revision was asked for") from None
     if done.returncode != 0:

@@ -15,15 +15,16 @@ from fastapi import HTTPException
 from litellm.integrations.custom_logger import CustomLogger
 
 from calibrate.errors import PolicyError
+from calibrate.litellm_plugin.answers import as_asked, assembled, cost_of
 from calibrate.litellm_plugin.deciding import Decider, Decision, limited, texts
 from calibrate.litellm_plugin.deployments import Fleet, fleet_of
 from calibrate.litellm_plugin.journal import Answered, Journal
+from calibrate.litellm_plugin.marking import MARK, logged_call, mark_of, metadata_key
 from calibrate.litellm_plugin.reading import LOGPROBS, Reader
 from calibrate.policy import DEFAULT_PATH, Policy
 
 __all__ = ["PolicyRouter", "policy_router"]
 
-_MARK = "calibrate"  # in a request's metadata
 _MOST_OPEN = 10_000  # requests whose end is still awaited
 _TOP_LOGPROBS = 5
 _TWO_DAYS_S = 172_800
@@ -70,7 +71,7 @@ class PolicyRouter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there 
         self._cache = cache
         for key in ("metadata", "litellm_metadata"):
             if isinstance(data.get(key), dict):
-                data[key].pop(_MARK, None)  # a client's own would be taken for ours
+                data[key].pop(MARK, None)  # a client's own would be taken for ours
         decider, router = self._current()
         if asked.partition("::")[0] in self._groups and "::" in asked:
             raise HTTPException(404, {"error": f"no route is called {asked!r}"})
@@ -97,35 +98,35 @@ class PolicyRouter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there 
         self, data: dict[str, Any], user_api_key_dict: Any, response: Any
     ) -> Any:
         """Return the answer, or the next model's where it is too weak."""
-        mark = _mark(data)
+        mark = mark_of(data)
         decision = self._open.pop(mark.get("request", ""), None)
         if decision is None or not decision.is_gated or not hasattr(response, "choices"):
             return response
         why = self._weakness(mark, decision, response.model_dump())
         if why is None:
-            return _as_asked(response, mark)
+            return as_asked(response, mark)
         stronger = await self._ask_again(data, decision, why)
         if stronger is None:
-            return _as_asked(response, mark)
-        mark["cost_usd"] = _cost(response) + _cost(stronger)
+            return as_asked(response, mark)
+        mark["cost_usd"] = cost_of(response) + cost_of(stronger)
         return stronger
 
     async def async_post_call_streaming_iterator_hook(
         self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
     ) -> AsyncIterator[Any]:
         """Yield a stream as it comes, or held back until it is known to be good enough."""
-        mark = _mark(request_data)
+        mark = mark_of(request_data)
         decision = self._open.pop(mark.get("request", ""), None)
         if decision is None or not decision.is_gated:
             async for chunk in response:
                 yield chunk
             return
         chunks = [chunk async for chunk in response]
-        why = self._weakness(mark, decision, _assembled([chunk.model_dump() for chunk in chunks]))
+        why = self._weakness(mark, decision, assembled([chunk.model_dump() for chunk in chunks]))
         stronger = None if why is None else await self._ask_again(request_data, decision, why)
         if stronger is None:
             for chunk in chunks:
-                yield _as_asked(chunk, mark)
+                yield as_asked(chunk, mark)
             return
         async for chunk in stronger:
             yield chunk
@@ -133,7 +134,7 @@ class PolicyRouter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there 
     async def async_post_call_response_headers_hook(
         self, data: dict[str, Any], user_api_key_dict: Any, response: Any, **_: Any
     ) -> dict[str, str] | None:
-        mark = _mark(data)
+        mark = mark_of(data)
         if not mark:
             return None
         headers = {"x-calibrate-workflow": mark["name"]}
@@ -146,7 +147,7 @@ class PolicyRouter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there 
     async def async_log_success_event(
         self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
-        logged, mark = _logged(kwargs)
+        logged, mark = logged_call(kwargs)
         if not mark:
             return
         name, order, alias = [*str(logged.get("model_id")).split("/", 2), "", ""][:3]
@@ -175,7 +176,7 @@ class PolicyRouter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there 
     async def async_log_failure_event(
         self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
-        logged, mark = _logged(kwargs)
+        logged, mark = logged_call(kwargs)
         if mark:
             # Its class alone: what a provider writes into an error is not ours to repeat.
             told = logged.get("error_information") or {}
@@ -232,8 +233,8 @@ class PolicyRouter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there 
             most = data.get("top_logprobs")
             most = most if isinstance(most, int) else 0
             data |= {"logprobs": True, "top_logprobs": max(_TOP_LOGPROBS, most)}
-        key = _metadata_key(data)
-        data[key] = {**(data.get(key) or {}), _MARK: mark}
+        key = metadata_key(data)
+        data[key] = {**(data.get(key) or {}), MARK: mark}
         _bounded(self._open)[request] = decision
         return data
 
@@ -261,7 +262,7 @@ class PolicyRouter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there 
         """Return the next model's answer; None where there is none, so that the first one stays."""
         from litellm.proxy.proxy_server import llm_router
 
-        mark = _mark(data)
+        mark = mark_of(data)
         mark["escalated"] = why
         sent = {k: v for k, v in data.items() if k not in _INTERNAL and k != "proxy_server_request"}
         if mark["hides_logprobs"]:
@@ -269,7 +270,7 @@ class PolicyRouter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there 
         metadata = {
             k: v for k, v in (data.get("metadata") or {}).items() if k.startswith("user_api")
         }
-        metadata[_MARK] = dict(mark)
+        metadata[MARK] = dict(mark)
         try:
             return await llm_router.acompletion(
                 **{**sent, "model": decision.escalates_to, "metadata": metadata}
@@ -325,23 +326,6 @@ def _most_tokens(data: Mapping[str, Any]) -> int:
     return more + sum(len(text.encode("utf-8", "replace")) for text in texts(data))
 
 
-def _metadata_key(data: Mapping[str, Any]) -> str:
-    return "litellm_metadata" if "litellm_metadata" in data else "metadata"
-
-
-def _mark(data: Mapping[str, Any]) -> dict[str, Any]:
-    found = (data.get(_metadata_key(data)) or {}).get(_MARK)
-    return found if isinstance(found, dict) and "request" in found else {}
-
-
-def _logged(kwargs: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """Return what LiteLLM logs of a call, and our mark on it."""
-    params = kwargs.get("litellm_params") or {}
-    return kwargs.get("standard_logging_object") or {}, _mark(params) or _mark(
-        {"metadata": params.get("metadata")}
-    )
-
-
 def _fell_back(order: str, failures: list[str]) -> str | None:
     if order in ("", "1"):
         return None
@@ -350,49 +334,6 @@ def _fell_back(order: str, failures: list[str]) -> str | None:
 
 def _budget_key(workflow: str) -> str:
     return f"calibrate:{workflow}:{datetime.now(UTC).date().isoformat()}"
-
-
-def _cost(response: Any) -> float:
-    return float((getattr(response, "_hidden_params", None) or {}).get("response_cost") or 0.0)
-
-
-def _as_asked(response: Any, mark: Mapping[str, Any]) -> Any:
-    """Return an answer without the probabilities that only the plugin has asked for."""
-    if mark.get("hides_logprobs"):
-        for choice in response.choices:
-            if getattr(choice, "logprobs", None) is not None:
-                choice.logprobs = None
-    return response
-
-
-def _assembled(chunks: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the answer that a stream's first choice makes."""
-    text: list[str] = []
-    tokens: list[Any] = []
-    calls: list[Any] = []
-    finish, usage = "stop", None
-    for chunk in chunks:
-        usage = chunk.get("usage") or usage
-        for choice in chunk.get("choices") or ():
-            if choice.get("index"):
-                continue
-            delta = choice.get("delta") or {}
-            text.append(delta.get("content") or "")
-            calls += delta.get("tool_calls") or ()
-            tokens += (choice.get("logprobs") or {}).get("content") or ()
-            finish = choice.get("finish_reason") or finish
-    message = {
-        "role": "assistant",
-        "content": "".join(text),
-        **({"tool_calls": calls} if calls else {}),
-    }
-    choice = {
-        "index": 0,
-        "message": message,
-        "finish_reason": finish,
-        "logprobs": {"content": tokens},
-    }
-    return {"choices": [choice], "usage": usage, "model": chunks[0].get("model") if chunks else ""}
 
 
 def _bounded(held: OrderedDict[str, Any]) -> OrderedDict[str, Any]:

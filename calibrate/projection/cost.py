@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from urllib.parse import urlsplit
 
 from scipy.special import stdtrit
 
@@ -19,22 +18,12 @@ __all__ = [
     "Call",
     "RequestCost",
     "Stated",
-    "batch_discount",
     "call_usd",
     "mean_cost",
     "request_cost",
 ]
 
 CONFIDENCE = 0.95
-_HALF = Decimal("0.5")
-
-# Requests that can wait for a day cost half through the batch endpoints of these hosts.
-_BATCHES = (
-    "api.openai.com",  # https://developers.openai.com/api/docs/guides/batch
-    "openai.azure.com",  # https://learn.microsoft.com/azure/ai-foundry/openai/how-to/batch
-    "api.anthropic.com",  # https://platform.claude.com/docs/en/build-with-claude/batch-processing
-    "generativelanguage.googleapis.com",  # https://ai.google.dev/gemini-api/docs/batch-api
-)
 
 
 class Basis(StrEnum):
@@ -88,13 +77,6 @@ class RequestCost:
     half_width: Decimal | None = None  # of its 95 % interval; only of what was measured
     cases: int = 0  # independent ones on which it was measured: cases, or groups of them
     is_ceiling: bool = False  # by the hour and never timed: calls up to their time-out
-
-
-def batch_discount(base_url: str) -> Decimal:
-    """Return the share that batches take off the price at an address; 0 where none is known."""
-    host = urlsplit(base_url).hostname or ""
-    is_known = any(host == known or host.endswith("." + known) for known in _BATCHES)
-    return _HALF if is_known else Decimal(0)
 
 
 def request_cost(

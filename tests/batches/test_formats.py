@@ -10,10 +10,11 @@ import pytest
 
 from calibrate.batches import anthropic, openai
 from calibrate.batches.api import Line, Outcome, Remote, Server
-from calibrate.batches.prices import batch_factor, price_from_json
+from calibrate.batches.prices import price_from_json
 from calibrate.batches.reading import lines
 from calibrate.completion import ChatMessage, Request
-from calibrate.pricing import SteppedPrice, TokenPrice
+from calibrate.policy.records import plain
+from calibrate.pricing import SteppedPrice, TokenPrice, policy_price
 from calibrate.providers.base import Malformed
 
 SERVER = Server("https://api.example/v1", "sk-secret-0123456789")
@@ -230,14 +231,7 @@ def test_an_error_of_anthropic_has_the_status_that_it_would_have_alone(
     assert found == Line("t", status, json.dumps(error).encode())
 
 
-def test_half_the_price_is_known_of_two_addresses_and_of_no_other() -> None:
-    assert batch_factor("https://api.openai.com/v1") == Decimal("0.5")
-    assert batch_factor("https://api.anthropic.com/v1") == Decimal("0.5")
-    for other in ("https://api.openai.com.evil.example/v1", "http://127.0.0.1:8000/v1", "nowhere"):
-        assert batch_factor(other) == 1
-
-
 def test_a_price_comes_back_as_it_was_written() -> None:
     row = TokenPrice(Decimal("0.15"), Decimal("0.6"), Decimal("0.075"), Decimal("0.3"))
     for price in (row, TokenPrice(Decimal(1), Decimal(2)), SteppedPrice(row, ((200_000, row),))):
-        assert price_from_json(json.loads(json.dumps(price.to_json()))) == price
+        assert price_from_json(json.loads(json.dumps(plain(policy_price(price))))) == price

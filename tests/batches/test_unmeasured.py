@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,8 +24,8 @@ from calibrate.completion import (
 )
 from calibrate.dataset import Case
 from calibrate.errors import PriceError
-from calibrate.frames import latency_quantile, trial_table
 from calibrate.pricing import HourlyPrice
+from calibrate.summaries import latency_quantile
 from calibrate.trial import FailedTrial
 
 REQUEST = Request("openai", "gpt", (ChatMessage("user", "a"),))
@@ -54,10 +53,9 @@ def test_a_recording_of_a_batched_answer_counts_unless_a_latency_is_wanted(tmp_p
 
 
 def test_a_quantile_is_that_of_what_was_measured() -> None:
-    table = trial_table([trial(None), trial(3.0), trial(None), trial(5.0)])
-    assert latency_quantile(table, 0.5) == 3.0
-    assert math.isnan(table["latency_s"][0])
-    assert latency_quantile(trial_table([trial(None)]), 0.5) is None
+    trials = [trial(None), trial(3.0), trial(None), trial(5.0)]
+    assert latency_quantile(trials, 0.5) == 3.0
+    assert latency_quantile([trial(None)], 0.5) is None
 
 
 def test_a_machine_by_the_hour_cannot_be_charged_for_a_time_that_is_not_known() -> None:
@@ -73,8 +71,8 @@ def test_a_cache_that_another_run_makes_meanwhile_is_read(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["anthropic", "openai"])
-@pytest.mark.parametrize("transport", ["fast", "standard"])
-def test_both_transports_bring_batches_there_and_back(
+@pytest.mark.parametrize("transport", ["direct", "fast", "standard"])
+def test_every_transport_brings_batches_there_and_back(
     transport: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALIBRATE_TRANSPORT", transport)

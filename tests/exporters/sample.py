@@ -10,6 +10,7 @@ from calibrate.policy import (
     Inputs,
     Policy,
     PolicyModel,
+    PolicyPrice,
     ServingLimits,
     WorkflowPolicy,
 )
@@ -27,7 +28,7 @@ def chat_model(**changes: Any) -> PolicyModel:
         "api_key_env": "OPENAI_API_KEY",
         "context_window": 4000,
         "parameters": {"temperature": 0},
-        "price": {"input_usd_per_mtok": 0.1, "output_usd_per_mtok": 0.4},
+        "price": PolicyPrice(input_usd_per_mtok=0.1, output_usd_per_mtok=0.4),
     }
     return PolicyModel(**{**values, **changes})
 
@@ -89,18 +90,18 @@ def sample_policy(
             base_url=openai,
             name="medium-1",
             context_window=8000,
-            price={
-                "input_usd_per_mtok": 0.25,
-                "output_usd_per_mtok": 2.0,
-                "cached_input_usd_per_mtok": 0.025,
-            },
+            price=PolicyPrice(
+                input_usd_per_mtok=0.25,
+                output_usd_per_mtok=2.0,
+                cached_input_usd_per_mtok=0.025,
+            ),
         ),
         "large": chat_model(
             base_url=openai,
             name="large-1",
             context_window=400_000,
             parameters={},
-            price={"input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0},
+            price=PolicyPrice(input_usd_per_mtok=2.5, output_usd_per_mtok=10.0),
         ),
         "claude": chat_model(
             endpoint="anthropic",
@@ -110,7 +111,7 @@ def sample_policy(
             name="claude-1",
             context_window=200_000,
             parameters={},
-            price={"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 5.0},
+            price=PolicyPrice(input_usd_per_mtok=1.0, output_usd_per_mtok=5.0),
         ),
         "own": chat_model(
             endpoint="local",
@@ -119,7 +120,7 @@ def sample_policy(
             name="own/model:q4",
             context_window=None,
             parameters={"temperature": 0, "seed": 7},
-            price={"usd_per_hour": 1.2, "concurrency": 8.0},
+            price=PolicyPrice(usd_per_hour=1.2, concurrency=8),
         ),
         "near": chat_model(
             endpoint="local",
@@ -129,7 +130,7 @@ def sample_policy(
             method="nearest_example",
             context_window=256,
             parameters={},
-            price={"input_usd_per_mtok": 0.02, "output_usd_per_mtok": 0.0},
+            price=PolicyPrice(input_usd_per_mtok=0.02, output_usd_per_mtok=0.0),
         ),
     }
     workflows = {

@@ -13,7 +13,15 @@ from exporters.sample import chat_model, policy_of, sample_policy, workflow
 
 from calibrate.exporters import Exported, export_policy
 from calibrate.exporters.prices import per_token
-from calibrate.policy import Escalation, PolicyModel, ServingLimits, WorkflowPolicy, load_routes
+from calibrate.policy import (
+    Escalation,
+    PolicyModel,
+    PolicyPrice,
+    PriceStep,
+    ServingLimits,
+    WorkflowPolicy,
+    load_routes,
+)
 
 
 def export_one(
@@ -310,11 +318,11 @@ def test_kong_takes_no_price_of_nothing_and_tells_of_other_parameters() -> None:
     models = {
         "m": chat_model(
             parameters={"top_p": 0.5, "seed": 7},
-            price={
-                "input_usd_per_mtok": 0.5,
-                "output_usd_per_mtok": 0.0,
-                "cached_input_usd_per_mtok": 0.1,
-            },
+            price=PolicyPrice(
+                input_usd_per_mtok=0.5,
+                output_usd_per_mtok=0.0,
+                cached_input_usd_per_mtok=0.1,
+            ),
         )
     }
     exported = export_one("kong", models)
@@ -347,14 +355,14 @@ def test_openrouter_is_asked_for_three_models_at_most() -> None:
 
 def test_openrouters_own_names_are_kept_and_its_prices_capped() -> None:
     own = chat_model(base_url="https://openrouter.ai/api/v1", name="a/b", parameters={})
-    dear = chat_model(price={"input_usd_per_mtok": 0.05, "output_usd_per_mtok": 9.0})
+    dear = chat_model(price=PolicyPrice(input_usd_per_mtok=0.05, output_usd_per_mtok=9.0))
     request, _ = openrouter({"m": own, "n": dear}, fallbacks=("n",))
     assert request == {
         "models": ["a/b", "openai/small-1"],
         "max_tokens": 50,
         "provider": {"max_price": {"prompt": 0.1, "completion": 9.0}, "require_parameters": True},
     }
-    free = chat_model(price={})
+    free = chat_model(price=None)
     request, _ = openrouter({"m": own, "n": free}, fallbacks=("n",))
     assert "provider" not in request
 
@@ -379,7 +387,7 @@ def test_agentgateway_finds_no_variable_but_a_key() -> None:
 def test_agentgateway_lists_the_dearer_price_of_a_name() -> None:
     cheap, dear = (
         chat_model(),
-        chat_model(price={"input_usd_per_mtok": 0.3, "output_usd_per_mtok": 0.9}),
+        chat_model(price=PolicyPrice(input_usd_per_mtok=0.3, output_usd_per_mtok=0.9)),
     )
     for models in ({"a": cheap, "b": dear}, {"a": dear, "b": cheap}):
         exported = export_one("agentgateway", models, fallbacks=("b",))
@@ -407,7 +415,7 @@ def test_the_file_of_routes_is_read_back_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gateway", ["litellm", "kong", "vllm-sr", "agentgateway"])
 def test_dearer_tokens_of_long_inputs_are_told(gateway: str) -> None:
-    steps: Any = [{"above_input_tokens": 1000, "input_usd_per_mtok": 1.0}]
-    models = {"m": chat_model(price={"input_usd_per_mtok": 0.5, "steps": steps})}
+    price = PolicyPrice(0.5, 2.0, steps=(PriceStep(1000, 1.0, 4.0),))
+    models = {"m": chat_model(price=price)}
     text = "m: dearer tokens of long inputs are priced like others"
     assert text in told(export_one(gateway, models))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from calibrate.errors import PolicyError
 from calibrate.exporters import EXPORTERS, export_policy
 from calibrate.exporters.naming import public_name, workflow_of
-from calibrate.policy import Escalation, Policy, ServingLimits
+from calibrate.policy import Escalation, Policy, PolicyPrice, ServingLimits
 
 TEXT = st.text(max_size=12) | st.sampled_from(
     ["a/b", "1e3", "null", "$HOME ${X}", "{{ env }}", "'\"\\]]--", "x: 1\n- y", "\u2028", "*"]
@@ -28,10 +28,10 @@ JSON = st.recursive(
 )
 USD = st.floats(0, 1000)
 PRICES = st.one_of(
-    st.just({}),
-    st.fixed_dictionaries({"input_usd_per_mtok": USD, "output_usd_per_mtok": USD}),
-    st.fixed_dictionaries({"input_usd_per_mtok": USD}, optional={"cached_input_usd_per_mtok": USD}),
-    st.fixed_dictionaries({"usd_per_hour": USD, "concurrency": st.just(4.0)}),
+    st.none(),
+    st.builds(PolicyPrice, input_usd_per_mtok=USD, output_usd_per_mtok=USD),
+    st.builds(PolicyPrice, input_usd_per_mtok=USD, cached_input_usd_per_mtok=st.none() | USD),
+    st.builds(PolicyPrice, usd_per_hour=USD, concurrency=st.just(4)),
 )
 MODELS = st.builds(
     chat_model,

@@ -20,7 +20,7 @@ from loopback import Loopback, Received, Response, chat, error, refused_port
 
 import calibrate
 from calibrate.exporters import export_policy
-from calibrate.policy import Escalation, Policy, ServingLimits, dump_policy
+from calibrate.policy import Escalation, Policy, PolicyPrice, ServingLimits, dump_policy
 from calibrate.verification import verify_running
 
 pytestmark = pytest.mark.gateways
@@ -92,7 +92,7 @@ def _responded(model: str) -> Response:
 
 
 def policy_at(base_url: str) -> Policy:
-    price = {"input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0}
+    price = PolicyPrice(input_usd_per_mtok=2.5, output_usd_per_mtok=10.0)
     models = {
         "small": chat_model(base_url=base_url),
         "medium": chat_model(base_url=base_url, name="medium-1", context_window=8000),

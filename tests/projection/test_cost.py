@@ -13,7 +13,6 @@ from calibrate.projection import (
     Call,
     RequestCost,
     Stated,
-    batch_discount,
     mean_cost,
     request_cost,
 )
@@ -94,20 +93,3 @@ def test_of_all_samples_of_six_costs_only_those_without_spread_miss_the_truth() 
         found = mean_cost([D(sample >> bit & 1) for bit in range(6)], list("abcdef"))
         missed += abs(found.usd - D("0.5")) > (found.half_width or 0)
     assert missed == 2
-
-
-@pytest.mark.parametrize(
-    ("url", "discount"),
-    [
-        ("https://api.openai.com/v1", "0.5"),
-        ("https://mine.openai.azure.com", "0.5"),
-        ("https://api.anthropic.com", "0.5"),
-        ("https://generativelanguage.googleapis.com/v1beta", "0.5"),
-        ("https://api.openai.com.example.org/v1", "0"),
-        ("https://notopenai.azure.com", "0"),
-        ("http://127.0.0.1:8081/v1", "0"),
-        ("", "0"),
-    ],
-)
-def test_batches_are_cheaper_only_where_that_is_documented(url: str, discount: str) -> None:
-    assert batch_discount(url) == D(discount)

@@ -1,0 +1,64 @@
+"""The cap on what a run may spend, and the attempts that are in flight under it."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+from calibrate.errors import BudgetError, CalibrateError
+
+__all__ = ["Budget"]
+
+
+class Budget:
+    """A spending cap that is never passed: the worst case is reserved before a request is sent.
+
+    A reservation is an attempt that begins, and ends as it is settled; once `is_shut` is set, none
+    begins any more.
+    """
+
+    def __init__(self, limit_usd: Decimal | None) -> None:
+        self.limit_usd = limit_usd
+        self.spent_usd = Decimal(0)
+        self.begun = 0
+        self.in_flight = 0
+        self.is_shut = False
+        self._reserved_usd = Decimal(0)
+        self._idle: asyncio.Event | None = None  # made once somebody waits
+
+    def reserve(self, worst_usd: Decimal) -> None:
+        """Set an amount aside; raises `BudgetError` where it could pass the cap.
+
+        Raises `CalibrateError` once no attempt may begin any more.
+        """
+        if self.is_shut:
+            raise CalibrateError("interrupted")
+        taken = self.spent_usd + self._reserved_usd
+        if self.limit_usd is not None and taken + worst_usd > self.limit_usd:
+            raise BudgetError(
+                f"the cap of ${self.limit_usd} is reached: ${self.spent_usd:.6f} spent, "
+                f"${self._reserved_usd:.6f} in flight, the next request may cost "
+                f"${worst_usd:.6f}; every answer is kept: raise --max-usd and run again to go on"
+            )
+        self._reserved_usd += worst_usd
+        self.begun += 1
+        self.in_flight += 1
+
+    def settle(self, worst_usd: Decimal, actual_usd: Decimal) -> None:
+        """Replace a reservation by what was really paid."""
+        self._reserved_usd -= worst_usd
+        self.spent_usd += actual_usd
+        self.in_flight -= 1
+        if not self.in_flight and self._idle is not None:
+            self._idle.set()
+
+    def refund(self, usd: Decimal) -> None:
+        """Take back some of what was spent: it had been counted at its worst."""
+        self.spent_usd -= usd
+
+    async def all_settled(self) -> None:
+        """Wait until nothing is in flight."""
+        while self.in_flight:
+            if self._idle is None or self._idle.is_set():
+                self._idle = asyncio.Event()
+            await self._idle.wait()
