@@ -245,5 +245,8 @@ def _against_the_baseline(bar: Bar, share: float, alpha: float, cases: Sequence[
 
 
 def _units(cases: Sequence[Case], places: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    if all(cases[place].group is None for place in places):  # nearly always, and far quicker
+        yield from ((place,) for place in places)
+        return
     for cluster in clusters_of([cases[place] for place in places]):
         yield tuple(places[index] for index in cluster)

@@ -15,11 +15,11 @@ from statistics import fmean
 from typing import Literal
 
 from calibrate.criteria import Criterion, GatePlan, Part, as_pair
-from calibrate.frames import latency_quantile, mean_cost_usd, trial_table
 from calibrate.stats.betting import mean_bounds
 from calibrate.stats.betting_plan import BettingPlan
 from calibrate.stats.exact import clopper_pearson, sample_size_for_rate, upper_tail
 from calibrate.stats.plan import Kind
+from calibrate.summaries import latency_quantile, mean_cost_usd
 from calibrate.trial import AnyTrial, FailedTrial, passes
 
 __all__ = [
@@ -31,10 +31,14 @@ __all__ = [
     "SliceVerdict",
     "Verdict",
     "case_scores",
+    "is_down",
     "judge",
+    "misses_latency",
     "next_look",
     "not_asked",
     "pair_scores",
+    "quality_bounds",
+    "standing",
 ]
 
 PROCEDURE = "3"  # enters every policy: raise it when the same evidence could decide otherwise
@@ -139,9 +143,9 @@ def judge(
     if reason is Reason.OPEN:  # asked after every batch: the figures can wait for the verdict
         return Verdict(model, tier, outcome, reason, plan.alpha, used, plan.cases, plan.attempt)
     seen, rival = trials[: used * plan.repeats], baseline[: used * plan.repeats]
-    if _has_outage(seen) or _has_outage(rival):
+    if is_down(seen) or is_down(rival):
         outcome, reason = Outcome.UNDECIDED, Reason.OUTAGE
-    elif outcome is Outcome.CERTIFIED and _misses_latency(plan, seen):
+    elif outcome is Outcome.CERTIFIED and misses_latency(plan, seen):
         outcome, reason = Outcome.FAILED, Reason.LATENCY
     verdict = _verdict(plan, model, tier, outcome, reason, seen, missed)
     if not rival:
@@ -161,6 +165,17 @@ def not_asked(plan: GatePlan, model: str, tier: str) -> Verdict:
     return Verdict(
         model, tier, Outcome.UNDECIDED, Reason.NOT_ASKED, plan.alpha, 0, plan.cases, plan.attempt
     )
+
+
+def standing(plan: GatePlan, model: str, tier: str, trials: Sequence[AnyTrial]) -> Verdict:
+    """Return the figures of a completed prefix on which no verdict has fallen; it is open.
+
+    They describe, and decide nothing: only the lines of the plan do, by `judge`.
+    """
+    if not plan.criteria[0].evidence(case_scores(plan, trials)):
+        outcome, reason = Outcome.UNDECIDED, Reason.OPEN
+        return Verdict(model, tier, outcome, reason, plan.alpha, 0, plan.cases, plan.attempt)
+    return _verdict(plan, model, tier, Outcome.UNDECIDED, Reason.OPEN, trials, ())
 
 
 def case_scores(plan: GatePlan, trials: Sequence[AnyTrial]) -> list[float]:
@@ -221,11 +236,12 @@ def _against(kind: Kind, part: Part) -> tuple[Outcome, Reason]:
     return outcome, Reason.FUTILITY if kind is Kind.FUTILE else Reason.EXHAUSTED
 
 
-def _has_outage(trials: Sequence[AnyTrial]) -> bool:
+def is_down(trials: Sequence[AnyTrial]) -> bool:
+    """Return whether so many calls failed that an outage is seen, and not a quality."""
     return sum(isinstance(trial, FailedTrial) for trial in trials) > OUTAGE_SHARE * len(trials)
 
 
-def _misses_latency(plan: GatePlan, trials: Sequence[AnyTrial]) -> bool:
+def misses_latency(plan: GatePlan, trials: Sequence[AnyTrial]) -> bool:
     """Return whether too many answers are late for the p95 to be within its target by chance.
 
     Those that came in a batch have no latency. Where a target is set none is given out of storage
@@ -249,8 +265,7 @@ def _verdict(
     missed: Sequence[AnyTrial],
 ) -> Verdict:
     scores = case_scores(plan, seen)
-    table = trial_table(seen)
-    estimate, low, high = _bounds(plan, scores)
+    estimate, low, high = quality_bounds(plan, scores)
     return Verdict(
         model=model,
         tier=tier,
@@ -266,8 +281,8 @@ def _verdict(
         estimate=estimate,
         lower_bound=low,
         upper_bound=high,
-        latency_p95_s=latency_quantile(table, LATENCY_QUANTILE),
-        cost_usd_per_request=mean_cost_usd(table),
+        latency_p95_s=latency_quantile(seen, LATENCY_QUANTILE),
+        cost_usd_per_request=mean_cost_usd(seen),
         critical_missed=tuple(dict.fromkeys(trial.case.id for trial in missed)),
         slices=tuple(_slice_verdicts(plan, scores)),
         cases_to_settle=(
@@ -284,8 +299,8 @@ def _whole_passes(plan: GatePlan, trials: Sequence[AnyTrial]) -> int:
     return sum(all(each[i : i + r]) for i in range(0, len(each), r))
 
 
-def _bounds(plan: GatePlan, scores: list[float]) -> tuple[float, float, float]:
-    """Return the estimate with its bounds, by the kind of evidence."""
+def quality_bounds(plan: GatePlan, scores: list[float]) -> tuple[float, float, float]:
+    """Return the estimate with its bounds, by the kind of evidence; see `Verdict` for these."""
     quality = plan.criteria[0]
     if isinstance(quality.lines, BettingPlan):
         largest = max(quality.lines.sizes)
@@ -315,7 +330,6 @@ def _at_the_critical_cases(
 
     Critical cases are chosen by hand: they say nothing of the pass rate, so none is given.
     """
-    table = trial_table(critical)
     return Verdict(
         model=model,
         tier=tier,
@@ -328,8 +342,8 @@ def _at_the_critical_cases(
         test=plan.test,
         passed=_whole_passes(plan, critical),
         failed_calls=sum(isinstance(trial, FailedTrial) for trial in critical),
-        latency_p95_s=latency_quantile(table, LATENCY_QUANTILE),
-        cost_usd_per_request=mean_cost_usd(table),
+        latency_p95_s=latency_quantile(critical, LATENCY_QUANTILE),
+        cost_usd_per_request=mean_cost_usd(critical),
         critical_missed=tuple(dict.fromkeys(trial.case.id for trial in missed)),
     )
 

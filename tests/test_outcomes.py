@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from calibrate.errors import DatasetError
-from calibrate.outcomes import load_outcomes
+from calibrate.outcome_tables import load_outcomes
 
 TABLE = """\
 item_id,task,model,score,cost_usd,group,note

@@ -16,7 +16,9 @@ HEAVY = (
     "pandas",
     "scipy",
     "aiohttp",
+    "httptools",
     "httpx",
+    "orjson",
     "jinja2",
     "pydantic",
     "genai_prices",
@@ -35,6 +37,10 @@ def loaded_by(code: str) -> str:
 
 def test_importing_calibrate_loads_no_harness() -> None:
     assert loaded_by("import calibrate; calibrate.__version__") == ""
+
+
+def test_a_run_starts_without_what_only_tables_of_outcomes_need() -> None:
+    assert "pandas" not in loaded_by("import calibrate.cli.run").split()
 
 
 def test_reading_a_policy_loads_no_harness(tmp_path: Path) -> None:

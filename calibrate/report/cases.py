@@ -131,19 +131,20 @@ def case_pages(calibration: Calibration) -> tuple[CasePage, ...]:
     cuts = [0, *range(FIRST_PAGE, len(kept), OTHER_PAGES), len(kept)]
     show = partial(_case, slices=slices, shared=shared, limit=limit)
     chosen = calibration.decision.chosen.alias
+    groups = [_groups(kept[start:end], totals, chosen, show) for start, end in pairwise(cuts)]
     return tuple(
         CasePage(
             number=number,
-            pages=len(cuts) - 1,
-            shown=_cases(end - start),
-            of=f"{len(kept):,}" if len(cuts) > 2 else "",
+            pages=len(groups),
+            shown=_cases(sum(len(group.cases) for group in on_page)),
+            of=f"{len(kept):,}" if len(groups) > 1 else "",
             left_out=_left_out(len(found) - len(kept)),
-            groups=_groups(kept[start:end], totals, chosen, show),
-            traits=offered_traits([(case, found) for _, case, found in kept[start:end]], chosen),
+            groups=on_page,
+            traits=offered_traits(_traits(on_page)),
             slices=tuple(slices),
         )
-        for number, (start, end) in enumerate(pairwise(cuts), start=1)
-        if end > start
+        for number, on_page in enumerate(groups, start=1)
+        if on_page
     )
 
 
@@ -214,6 +215,10 @@ def _groups(
     )
 
 
+def _traits(groups: Iterable[CaseGroup]) -> set[str]:
+    return {trait for group in groups for case in group.cases for trait in case.traits.split()}
+
+
 def _cases(n: int) -> str:
     return f"{n:,} case{'' if n == 1 else 's'}"
 
@@ -243,11 +248,11 @@ def _chat(answers: Answers) -> tuple[ChatMessage, ...]:
 def _text_limit(found: Sequence[tuple[str, Case, Answers]]) -> int:
     """Return how much of each text is shown: less where there are very many long ones."""
     lengths = [
-        length
+        len(text if isinstance(text, str) else excerpt(text).text)
         for _, case, answers in found
-        for length in (
-            *(len(excerpt(value, LIMIT).text) for value in _values(case.input)),
-            *(len(t.answer) if isinstance(t, Trial) else 0 for _, t in answers),
+        for text in (
+            *_values(case.input),
+            *(trial.answer for _, trial in answers if isinstance(trial, Trial)),
         )
     ]
     fitting = (n for n in _LIMITS if sum(min(n, length) for length in lengths) <= MOST_CHARACTERS)

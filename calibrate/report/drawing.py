@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from markupsafe import Markup, escape
 
-__all__ = ["drawn"]
+from calibrate.errors import OutputError
+from calibrate.files import replace_file
+
+__all__ = ["Drawings"]
+
+VEGA_LITE = "5.21"
 
 _TAGS = ("svg", "g", "path", "line", "rect", "text", "tspan")
 _ATTRIBUTES = (
@@ -22,26 +31,79 @@ _SHAPES = ("path", "rect")
 _NO_MOVE = "translate(0,0)"
 
 
-def drawn(spec: Mapping[str, Any]) -> Markup:
-    """Return a Vega-Lite specification as inline SVG; empty where vl-convert is not installed.
+class Drawings:
+    """The charts of a page, each drawn once; those of an earlier run are read from a file.
 
-    The same specification gives the same bytes on every machine: its font comes with the library,
-    so that no text is measured with one of the system's. Its elements and attributes are taken
-    in by name; styles, links, identifiers and what could run are not among them.
+    To draw takes an engine that is slow to start and large, and most charts of a rerun are those
+    of the run before. The file has what the library gave: it goes through the same filter.
     """
-    return _drawn(json.dumps(spec, ensure_ascii=False))
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._earlier = {} if path is None else _read(path)
+        self._used: dict[str, str] = {}
+
+    def drawn(self, spec: Mapping[str, Any]) -> Markup:
+        """Return a Vega-Lite specification as inline SVG; empty without vl-convert.
+
+        The same specification gives the same bytes on every machine: its font comes with the
+        library, so that no text is measured with one of the system's. Its elements and attributes
+        are taken in by name; styles, links, identifiers and what could run are not among them.
+        """
+        text = json.dumps(spec, ensure_ascii=False)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        if key in self._earlier:
+            with suppress(ElementTree.ParseError):
+                found = _filtered(self._earlier[key])
+                self._used[key] = self._earlier[key]
+                return found
+        self._used[key] = _drawn(text)
+        return _filtered(self._used[key])
+
+    def keep(self) -> None:
+        """Write what this page has for the next run, where that is not what is kept already."""
+        if self._path is None or self._used == self._earlier or "" in self._used.values():
+            return
+        kept = {"library": _library(), "drawings": self._used}
+        with suppress(OutputError):  # it can be drawn again
+            replace_file(self._path, json.dumps(kept, ensure_ascii=False).encode())
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        kept = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    library, drawings = _library(), kept.get("drawings") if isinstance(kept, dict) else None
+    if library is None or not isinstance(drawings, dict) or kept["library"] != library:
+        return {}
+    # The library writes no DTD, which alone could make of a short text a long one.
+    return {key: svg for key, svg in drawings.items() if isinstance(svg, str) and "<!" not in svg}
+
+
+def _library() -> str | None:
+    """Return the version of what draws; None where nothing does."""
+    try:
+        return f"{metadata.version('vl-convert-python')}, {VEGA_LITE}"
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @lru_cache(maxsize=256)
-def _drawn(spec: str) -> Markup:
+def _drawn(spec: str) -> str:
     try:
         import vl_convert  # only where there is something to draw: it starts a whole V8
     except ImportError:
+        return ""
+    return vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+
+
+def _filtered(svg: str) -> Markup:
+    if not svg:
         return Markup("")
-    svg = vl_convert.vegalite_to_svg(spec, vl_version="5.21")
-    root = ElementTree.fromstring(svg)  # noqa: S314 - the library wrote it, and it has no DTD
-    root.attrib.pop("width")
-    root.attrib.pop("height")
+    root = ElementTree.fromstring(svg)  # noqa: S314 - it has no DTD
+    root.attrib.pop("width", None)
+    root.attrib.pop("height", None)
     return Markup(_taken_in(root))  # noqa: S704 - every part is escaped
 
 

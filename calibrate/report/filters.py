@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from calibrate.dataset import Case
 from calibrate.trial import AnyTrial, FailedTrial, passes
@@ -39,11 +39,8 @@ def traits_of(case: Case, answers: Answers, chosen: str) -> tuple[str, ...]:
     return tuple(name for name, is_so in holds.items() if is_so)
 
 
-def offered_traits(
-    found: Sequence[tuple[Case, Answers]], chosen: str
-) -> tuple[tuple[str, str], ...]:
+def offered_traits(seen: Container[str]) -> tuple[tuple[str, str], ...]:
     """Return the traits that some of the cases have, each with its label."""
-    seen = {trait for case, answers in found for trait in traits_of(case, answers, chosen)}
     labels = {
         "differ": "Models differ",
         "missed": "The route fails",

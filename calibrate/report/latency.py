@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from calibrate.decide import Calibration
-from calibrate.frames import latency_quantile, trial_table
 from calibrate.report.breakdown import measured
 from calibrate.report.chart import LANES, Chart, axis, chart, label
+from calibrate.summaries import latency_quantile
 from calibrate.words import p95, seconds
 
-__all__ = ["LatencyRow", "latency_chart", "latency_rows"]
+__all__ = [
+    "LatencyRow",
+    "ModelLatency",
+    "latency_chart",
+    "latency_rows",
+    "model_latencies",
+]
 
 _QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "longest": 1.0}
 _LEAST_S = 1e-4
@@ -20,44 +26,68 @@ _LANE = 26  # pixels a model
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyRow:
-    """How long a model's calls took."""
+class ModelLatency:
+    """How long a model's calls took, in seconds; None where none was measured."""
 
     model: str
-    calls: str  # on how many the row rests: all that were asked, but for those in batches
+    calls: int  # all that were asked, but for those in batches
+    p50_s: float | None
+    p95_s: float | None
+    longest_s: float | None
+    late: int | None  # calls over the target; None without one
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRow:
+    """How long a model's calls took, as text."""
+
+    model: str
+    calls: str  # on how many the row rests
     p50: str
     p95: str
     longest: str
-    late: str  # calls over the target, or a dash without one
+    late: str
+
+
+def model_latencies(calibration: Calibration) -> tuple[ModelLatency, ...]:
+    """Return how long the calls of each measured model took."""
+    target = calibration.task.workflow.bar.latency_p95_s
+    found = []
+    for verdict, trials in measured(calibration):
+        times = [trial.latency_s for trial in trials if trial.latency_s is not None]
+        found.append(
+            ModelLatency(
+                model=verdict.model,
+                calls=len(times),
+                p50_s=latency_quantile(trials, 0.5),
+                p95_s=latency_quantile(trials, 0.95),
+                longest_s=latency_quantile(trials, 1.0),
+                late=None if target is None else sum(time > target for time in times),
+            )
+        )
+    return tuple(found)
 
 
 def latency_rows(calibration: Calibration) -> tuple[LatencyRow, ...]:
     """Return a row a measured model."""
-    target = calibration.task.workflow.bar.latency_p95_s
-    rows = []
-    for verdict, trials in measured(calibration):
-        table = trial_table(trials)
-        times = [trial.latency_s for trial in trials if trial.latency_s is not None]
-        late = sum(target is not None and latency_s > target for latency_s in times)
-        rows.append(
-            LatencyRow(
-                model=verdict.model,
-                calls=f"{len(times):,}",
-                p50=seconds(latency_quantile(table, 0.5)),
-                p95=p95(latency_quantile(table, 0.95), len(times)),
-                longest=seconds(latency_quantile(table, 1.0)),
-                late="–" if target is None else f"{late:,} of {len(times):,}",
-            )
+    return tuple(
+        LatencyRow(
+            model=found.model,
+            calls=f"{found.calls:,}",
+            p50=seconds(found.p50_s),
+            p95=p95(found.p95_s, found.calls),
+            longest=seconds(found.longest_s),
+            late="–" if found.late is None else f"{found.late:,} of {found.calls:,}",
         )
-    return tuple(rows)
+        for found in model_latencies(calibration)
+    )
 
 
 def latency_chart(calibration: Calibration) -> Chart | None:
     """Return the distribution of each measured model as a lane; None where nothing took time."""
     lanes: list[dict[str, Any]] = []
     for verdict, trials in measured(calibration):
-        table = trial_table(trials)
-        found = {name: latency_quantile(table, q) for name, q in _QUANTILES.items()}
+        found = {name: latency_quantile(trials, q) for name, q in _QUANTILES.items()}
         # Zero has no place on the scale.
         shown = {name: max(value, _LEAST_S) for name, value in found.items() if value is not None}
         if shown:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 from calibrate.certificate import cost_of, route_cost
+from calibrate.criteria import design_rate
 from calibrate.decide import Calibration, Status
 from calibrate.gate import Outcome, Reason, Verdict, judge
-from calibrate.report.gates import gate_of, prefix_of
+from calibrate.judged import gate_of, prefix_of
+from calibrate.stats.plan import could_accept
+from calibrate.trial import passes
 from calibrate.words import money, percent
 
 __all__ = ["what_would_change"]
 
 _STEPS = 200  # of the bars that are tried: half a percentage point each
+_NEAR = 8  # bars that are tried one by one
 _MOST_JUDGED = 8  # models whose answers are judged again
 _OF_QUALITY = (Reason.QUALITY, Reason.FUTILITY, Reason.EXHAUSTED, Reason.FAMILY)
 
@@ -99,10 +104,35 @@ def _then(verdict: Verdict, calibration: Calibration) -> str:
 def _highest_bar(calibration: Calibration, verdict: Verdict) -> float:
     """Return the highest bar, in steps, at which the same answers would certify; 0 for none.
 
-    The gate judges them again at each bar that is tried, by bisection.
+    The gate judges them again at each bar that is tried: downward from those that are plainly out
+    of reach, and by bisection where none of the first ones will do.
     """
+    could, certifies = _judgements(calibration, verdict)
+    if verdict.test == "exact":
+        highest = _bisected(could)
+        for step in range(highest, max(highest - _NEAR, 0), -1):
+            if certifies(step / _STEPS):
+                return step / _STEPS
+    return _bisected(certifies) / _STEPS
+
+
+def _bisected(holds: Callable[[float], bool]) -> int:
+    """Return the last step at which it holds."""
+    low, high = 0, _STEPS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle / _STEPS) else (low, middle)
+    return low
+
+
+def _judgements(
+    calibration: Calibration, verdict: Verdict
+) -> tuple[Callable[[float], bool], Callable[[float], bool]]:
+    """Return whether a model's answers could certify at a bar, quickly, and whether they do."""
     bar, rival = calibration.task.workflow.bar, calibration.task.field.baseline.alias
+    alpha = gate_of(calibration, verdict).alpha
     trials = prefix_of(calibration, verdict.model)
+    passed = [passes(trial) for trial in trials[: verdict.cases]]
     critical = [
         trial
         for trial in calibration.trials.get(verdict.model, ())
@@ -110,19 +140,24 @@ def _highest_bar(calibration: Calibration, verdict: Verdict) -> float:
     ]
     has_rival = bar.of_baseline is not None and verdict.model != rival
     baseline = prefix_of(calibration, rival) if has_rival else ()
+    is_certified = verdict.outcome is Outcome.CERTIFIED
+    # The verdict says it of its own bar; among so many workflows it says nothing of the gate.
+    sure = bar.least if is_certified else bar.tolerance
+    hopeless = math.inf if is_certified or verdict.reason is Reason.FAMILY else bar.least
+
+    def could(least: float) -> bool:
+        if least <= sure or least >= hopeless:
+            return least <= sure
+        other = bar.model_copy(update={bar.measure: least})
+        return could_accept(passed, verdict.cases, other.floor, design_rate(other), alpha=alpha)
 
     def certifies(least: float) -> bool:
-        if least <= bar.tolerance:
-            return True
+        if least <= sure or least >= hopeless:
+            return least <= sure
+        if verdict.test == "exact" and not could(least):
+            return False
         gate = gate_of(calibration, verdict, least)
         found = judge(gate, verdict.model, verdict.tier, trials, critical, baseline)
         return found.outcome is Outcome.CERTIFIED
 
-    low, high = 0, _STEPS
-    while high - low > 1:
-        middle = (low + high) // 2
-        if certifies(middle / _STEPS):
-            low = middle
-        else:
-            high = middle
-    return low / _STEPS
+    return could, certifies

@@ -1,16 +1,35 @@
 """The exact law of the failures in a growing sample, and lines that spend an error along it.
 
 The law is an array over the number of failures. What has crossed a line is taken out of it, so
-that what is left is the part that has not.
+that what is left is the part that has not. Failures never become fewer, so that nothing depends
+on what lies above it: the law below a line is carried over many observations at once.
 """
 
 from __future__ import annotations
+
+import bisect
+import functools
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-__all__ = ["absorb", "accept_line", "advance", "fixed_sample_limit", "upper_line"]
+__all__ = [
+    "absorb",
+    "accept_line",
+    "advance",
+    "fixed_sample_limit",
+    "futile_line",
+    "probability_at_or_below",
+    "probability_between",
+    "reject_line",
+]
+
+Floats = NDArray[np.float64]
+
+_LONGEST = 256  # observations that a law is carried over at once
 
 
 def accept_line(n: int, floor: float, budget: list[float]) -> list[int]:
@@ -21,51 +40,99 @@ def accept_line(n: int, floor: float, budget: list[float]) -> list[int]:
     """
     # No line can end above the fixed-sample test of all n, so more failures need no place.
     most = fixed_sample_limit(n, floor, budget[n])
-    law = np.zeros(most + 2)
+    law, line, spent = np.ones(1), [-1], 0.0
+    while line[-1] < most:
+        at, edge, fewest = len(line) - 1, line[-1], float(law[0])
+        while len(line) <= n:  # the fewest failures that are left get nothing from below
+            fewest *= floor
+            if spent + fewest <= budget[len(line)]:
+                break
+            line.append(edge)
+        else:
+            return line
+        law = _carried(law, floor, len(line) - at, most - edge)
+        taken = 0
+        while taken < len(law) and spent + law[taken] <= budget[len(line)]:
+            spent += float(law[taken])
+            taken += 1
+        law = law[taken:]
+        line.append(edge + taken)
+    return line + [most] * (n + 1 - len(line))
+
+
+def reject_line(n: int, floor: float, budget: list[float]) -> list[int]:
+    """Return the fewest failures, after each observation, whose law at `floor` fits the budget.
+
+    Crossing it means many failures. The line never falls.
+    """
+    law = np.zeros(n + 2)
     law[0] = 1.0
-    line, edge, spent = [-1], -1, 0.0
+    line, spent = [1], 0.0
     for t in range(1, n + 1):
-        advance(law, floor)
-        while edge < most and spent + law[edge + 1] <= budget[t]:
-            edge += 1
+        edge = line[-1] + 1
+        advance(law[:edge], floor)
+        if spent + law[edge - 1] <= budget[t]:
+            edge -= 1
             spent += float(law[edge])
             law[edge] = 0.0
         line.append(edge)
     return line
 
 
-def upper_line(n: int, p: float, budget: list[float], accept: list[int] | None) -> list[int]:
-    """Return the fewest failures whose law at p fits the budget, among what is not accepted.
+def futile_line(rate: float, budget: Sequence[float], accept: Sequence[int]) -> list[int]:
+    """Return the fewest failures whose law at `rate` fits the budget, of what is not accepted.
 
-    Crossing it means many failures. Without an accept line it never falls.
+    Crossing it means many failures. The line falls where what is accepted leaves little.
     """
-    law = np.zeros(n + 2)
-    law[0] = 1.0
-    line, spent = [1], 0.0
-    for t in range(1, n + 1):
-        live = law[: line[-1] + 1]
-        advance(live, p)
-        least = line[-1]
-        if accept is not None:
-            live[: accept[t] + 1] = 0.0
-            least = accept[t] + 1
-        edge = len(live)
-        while edge > least and spent + live[edge - 1] <= budget[t]:
+    law, line, spent = [1.0], [1], 0.0  # the law from the accept line on, which is a short one
+    for t in range(1, len(budget)):
+        law = [
+            same * rate + fewer * (1 - rate)
+            for same, fewer in zip([*law, 0.0], [0.0, *law], strict=True)
+        ]
+        del law[: accept[t] - accept[t - 1]]
+        edge = line[-1] + 1
+        while edge > accept[t] + 1 and spent + law[-1] <= budget[t]:
             edge -= 1
-            spent += float(live[edge])
-            live[edge] = 0.0
+            spent += law.pop()
         line.append(edge)
     return line
 
 
-def advance(law: NDArray[np.float64], p: float) -> None:
+def probability_at_or_below(line: Sequence[int], p: float) -> float:
+    """Return the probability that the failures are ever at or below a line that never falls."""
+    law, low, at, reached = np.ones(1), 0, 0, 0.0
+    for t in _changes(line):
+        law = _carried(law, p, t - at, line[-1] + 1 - low)
+        reached += float(law[: line[t] + 1 - low].sum())
+        law, low, at = law[line[t] + 1 - low :], line[t] + 1, t
+    return reached
+
+
+def probability_between(lower: Sequence[int], upper: Sequence[int], p: float) -> float:
+    """Return the probability that the failures are at or below `lower` before ever at `upper`.
+
+    The lower line never falls, and at one observation it goes before the upper one.
+    """
+    law, low, at, reached = np.ones(1), 0, 0, 0.0
+    for t in sorted({*_changes(lower), *_changes(upper)}):
+        law = _carried(law, p, t - 1 - at, max(upper[t - 1] - low, 0))
+        law = _carried(law, p, 1, len(law) + 1)
+        crossed = max(lower[t] + 1 - low, 0)
+        reached += float(law[:crossed].sum())
+        law = law[crossed : max(upper[t] - low, 0)]
+        low, at = max(lower[t] + 1, low), t
+    return reached
+
+
+def advance(law: Floats, p: float) -> None:
     """Move the law by one observation, in place; what leaves the array is dropped."""
     failed = law[:-1] * (1 - p)
     law *= p
     law[1:] += failed
 
 
-def absorb(part: NDArray[np.float64]) -> float:
+def absorb(part: Floats) -> float:
     """Take this part out of the law and return its probability."""
     mass = float(part.sum())
     part[:] = 0.0
@@ -74,5 +141,25 @@ def absorb(part: NDArray[np.float64]) -> float:
 
 def fixed_sample_limit(n: int, floor: float, alpha: float) -> int:
     """Return the most failures with which a fixed sample of n rejects `rate <= floor`; or -1."""
-    tails = bdtr(np.arange(n), n, 1 - floor) if n else np.empty(0)
-    return int(np.searchsorted(tails, alpha, side="right")) - 1
+    return bisect.bisect_right(range(n), alpha, key=lambda k: float(bdtr(k, n, 1 - floor))) - 1
+
+
+def _changes(line: Sequence[int]) -> list[int]:
+    """Return after how many observations a line is not where it was before."""
+    return [t for t, (before, here) in enumerate(pairwise(line), start=1) if here != before]
+
+
+def _carried(law: Floats, p: float, steps: int, width: int) -> Floats:
+    """Return the first `width` places of a law after some more observations."""
+    while steps and len(law):
+        stride = min(steps, _LONGEST)
+        law, steps = np.convolve(law, _failures(p, stride))[:width], steps - stride
+    return law[:width]
+
+
+@functools.lru_cache(maxsize=512)
+def _failures(p: float, steps: int) -> Floats:
+    """Return the law of the failures among so many observations."""
+    if steps == 1:
+        return np.array([p, 1 - p])
+    return np.convolve(_failures(p, steps // 2), _failures(p, steps - steps // 2))

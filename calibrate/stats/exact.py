@@ -12,14 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, bdtrc, betaincinv
+from scipy.special import bdtrc, betaincinv
 
 __all__ = [
     "Bounds",
     "clopper_pearson",
     "fewest_successes",
-    "lower_tail",
-    "pass_probability",
     "sample_size_for_rate",
     "sequence_p_value",
     "upper_tail",
@@ -56,13 +54,6 @@ def upper_tail(successes: int, n: int, p: float) -> float:
     if successes > n:
         return 0.0
     return 1.0 if successes <= 0 else float(bdtrc(successes - 1, n, p))
-
-
-def lower_tail(successes: int, n: int, p: float) -> float:
-    """Return P(X <= successes) for X ~ Bin(n, p): the p-value against `rate >= p`."""
-    if successes < 0:
-        return 0.0
-    return 1.0 if successes >= n else float(bdtr(successes, n, p))
 
 
 def sequence_p_value(passed: Sequence[bool] | NDArray[np.bool_], floor: float) -> float:
@@ -114,12 +105,6 @@ def zero_failure_size(floor: float, *, alpha: float) -> int | None:
     while floor**n > alpha:
         n += 1
     return n
-
-
-def pass_probability(n: int, floor: float, rate: float, *, alpha: float) -> float:
-    """Return the power: the chance that a sample of n at this rate rejects `rate <= floor`."""
-    needed = fewest_successes(n, floor, alpha=alpha)
-    return 0.0 if needed is None else upper_tail(needed, n, rate)
 
 
 def sample_size_for_rate(

@@ -19,7 +19,6 @@ __all__ = [
     "attempt_share",
     "benjamini_hochberg",
     "fallback_graph",
-    "fixed_sequence",
     "graphical",
     "holm",
 ]
@@ -86,19 +85,6 @@ def benjamini_hochberg(p_values: Sequence[float], *, alpha: float) -> Decisions:
     raised = p[order] * len(p) / np.arange(1, len(p) + 1)
     steps = np.minimum.accumulate(raised[::-1])[::-1]
     return _decisions(p, order, steps, alpha)
-
-
-def fixed_sequence(p_values: Sequence[float], *, alpha: float) -> Decisions:
-    """Decide in the order given, each at full alpha, up to the first that is not rejected.
-
-    Guarantee: P(any true hypothesis rejected) <= alpha, under any dependence, if the order is
-    fixed before the data: only the first true hypothesis of the order can be the first error.
-    Source: Maurer, Hothorn & Lehmacher (1995); Westfall & Krishen, Journal of Statistical
-    Planning and Inference 99 (2001), 25-40.
-    """
-    p = _checked(p_values, alpha)
-    steps = np.maximum.accumulate(p)
-    return _decisions(p, np.arange(len(p)), steps, alpha)
 
 
 def graphical(p_values: Sequence[float], graph: Graph, *, alpha: float) -> Decisions:

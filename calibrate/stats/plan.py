@@ -21,14 +21,17 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr
+from scipy.special import bdtr, bdtrc
 
 from calibrate.stats.boundary import (
     absorb,
     accept_line,
     advance,
     fixed_sample_limit,
-    upper_line,
+    futile_line,
+    probability_at_or_below,
+    probability_between,
+    reject_line,
 )
 
 __all__ = [
@@ -39,13 +42,17 @@ __all__ = [
     "Kind",
     "Plan",
     "build_plan",
-    "false_accept_probability",
+    "could_accept",
     "operating_characteristics",
     "plan_for",
     "settle_many",
 ]
 
+Line = tuple[int, ...]
+
 FUTILITY_FROM = 48  # earlier, a sample that is clearly bad is left the chance to be shown so
+FUTILITY_BETA = 0.05
+SPENDING = 0.5
 SHORT_SPENDING = 0.7  # where a sample is too short for its power: gives up calls for power
 
 
@@ -99,9 +106,9 @@ class Plan:
     alpha: float
     spending: float
     futile_from: int
-    accept: tuple[int, ...]
-    reject: tuple[int, ...]
-    futile: tuple[int, ...]
+    accept: Line
+    reject: Line
+    futile: Line
 
     @property
     def can_accept(self) -> bool:
@@ -133,9 +140,9 @@ def build_plan(
     rate: float,
     *,
     alpha: float,
-    futility_beta: float = 0.05,
-    spending: float = 0.5,
-    futility_spending: float = 0.5,
+    futility_beta: float = FUTILITY_BETA,
+    spending: float = SPENDING,
+    futility_spending: float = SPENDING,
     futile_from: int | None = None,
 ) -> Plan:
     """Return the plan for at most n observations that is meant to accept at `rate`.
@@ -148,17 +155,12 @@ def build_plan(
     small to accept at all, every look is futile.
     """
     _check(n, floor, rate, alpha)
-    share = (np.arange(n + 1) / max(n, 1)).tolist()
-    budget = [alpha * s**spending for s in share]
-    raw = accept_line(n, floor, budget)
-    reject = upper_line(n, floor, budget, None)
-    lost = upper_line(n, rate, [futility_beta * s**futility_spending for s in share], raw)
-    last = raw[n]
-    accept = [max(a, last - (n - t)) for t, a in enumerate(raw)]  # certain to be accepted
-    futile = [min(max(r, a + 1), last + 1) for r, a in zip(lost, accept, strict=True)]
+    accept = _raw_accept(n, floor, alpha, spending)
+    futile = _futile(rate, accept, futility_beta, futility_spending)
+    reject = tuple(reject_line(n, floor, _budget(n, alpha, spending)))
     if futile_from is None:
-        futile_from = min(FUTILITY_FROM, math.ceil(n / 4))
-    lines = tuple(accept), tuple(reject), tuple(futile)
+        futile_from = _futile_from(n)
+    lines = _accept(accept), reject, futile
     return Plan(n, floor, rate, alpha, spending, futile_from, *lines)
 
 
@@ -169,19 +171,47 @@ def plan_for(cases: int, floor: float, rate: float, *, alpha: float, power: floa
     Lengths are multiples of 10 (of 20 above 1000 cases, and so on). Where none has the power, the
     plan uses all cases and spends its error later, which gives up calls for power.
     """
-    step = 10 * max(1, math.ceil(cases / 1000))
-    lengths = range(step, cases + 1, step)
-    able = [n for n in lengths if _most_power(n, floor, rate, alpha) >= power]
-    shortest = None
+    able = [n for n in _lengths(cases) if _most_power(n, floor, rate, alpha) >= power]
     low, high = 0, len(able)
     while low < high:  # the power rises with the length, but for small steps back
         middle = (low + high) // 2
-        plan = build_plan(able[middle], floor, rate, alpha=alpha)
-        if operating_characteristics(plan, rate).accept_probability >= power:
-            shortest, high = plan, middle
+        if _has_power(able[middle], floor, rate, alpha, power):
+            high = middle
         else:
             low = middle + 1
-    return shortest or build_plan(cases, floor, rate, alpha=alpha, spending=SHORT_SPENDING)
+    if low == len(able):
+        return build_plan(cases, floor, rate, alpha=alpha, spending=SHORT_SPENDING)
+    return build_plan(able[low], floor, rate, alpha=alpha)
+
+
+def could_accept(
+    passed: Sequence[bool],
+    cases: int,
+    floor: float,
+    rate: float,
+    *,
+    alpha: float,
+    power: float = 0.9,
+) -> bool:
+    """Return False only where `plan_for` gives no plan that accepts this prefix of a sample.
+
+    Quick, since no plan is drawn whole. What is accepted after t observations has a binomial tail
+    within what may be spent up to t, which is the most for the shortest plan; what is accepted
+    because it is certain to be in the end has a tail within alpha there.
+    """
+    passed = passed[:cases]
+    times = np.arange(1, len(passed) + 1)
+    failures = np.cumsum(~np.asarray(passed, dtype=bool))
+    tails = bdtr(failures, times, 1 - floor)
+    if not (tails <= alpha).any():
+        return False
+    able = (n for n in _lengths(cases) if _most_power(n, floor, rate, alpha) >= power)
+    shortest = next(able, None)
+    if shortest is None:
+        line = _accept(_raw_accept(cases, floor, alpha, SHORT_SPENDING))
+        return bool((failures <= line[1 : len(passed) + 1]).any())
+    share = np.minimum(times / shortest, 1.0)
+    return len(passed) < cases or bool((tails <= alpha * share**SPENDING).any())
 
 
 def settle_many(plan: Plan, passed: NDArray[np.bool_]) -> Crossings:
@@ -222,15 +252,66 @@ def operating_characteristics(plan: Plan, p: float) -> Characteristics:
     return Characteristics(p, accepted, rejected, futile, expected)
 
 
-def false_accept_probability(plan: Plan) -> float:
-    """Return P(accepted) at p = floor when neither futility nor rejection stops anybody."""
-    law = np.zeros(max(plan.accept) + 2)
-    law[0] = 1.0
-    accepted = 0.0
-    for t in range(1, plan.n + 1):
-        advance(law, plan.floor)
-        accepted += absorb(law[: plan.accept[t] + 1])
-    return accepted
+def _budget(n: int, error: float, spending: float) -> list[float]:
+    """Return what may be spent up to each observation."""
+    return [error * share**spending for share in (np.arange(n + 1) / max(n, 1)).tolist()]
+
+
+@functools.lru_cache(maxsize=16)  # a plan is drawn just after its power was asked for
+def _raw_accept(n: int, floor: float, alpha: float, spending: float) -> Line:
+    return tuple(accept_line(n, floor, _budget(n, alpha, spending)))
+
+
+def _accept(raw: Line) -> Line:
+    """Return the accept line with what is certain to be accepted in the end."""
+    n, last = len(raw) - 1, raw[-1]
+    return tuple(max(a, last - (n - t)) for t, a in enumerate(raw))
+
+
+@functools.lru_cache(maxsize=16)
+def _futile(rate: float, raw: Line, beta: float, spending: float) -> Line:
+    lost, last = futile_line(rate, _budget(len(raw) - 1, beta, spending), raw), raw[-1]
+    return tuple(min(max(r, a + 1), last + 1) for r, a in zip(lost, _accept(raw), strict=True))
+
+
+def _futile_from(n: int) -> int:
+    return min(FUTILITY_FROM, math.ceil(n / 4))
+
+
+def _has_power(n: int, floor: float, rate: float, alpha: float, power: float) -> bool:
+    """Return whether a plan of n observations is accepted with this probability at `rate`.
+
+    Where a bound says it, the other two lines are not drawn: without them a sample is accepted at
+    least as often, and more often by at most the two errors that are spent on them.
+    """
+    raw = _raw_accept(n, floor, alpha, SPENDING)
+    accept = _accept(raw)
+    most = probability_at_or_below(accept, rate)
+    if most < power or most - alpha - FUTILITY_BETA >= power:
+        return most >= power
+    futile = _futile(rate, raw, FUTILITY_BETA, SPENDING)
+    upper = _stopping_line(n, floor, _budget(n, alpha, SPENDING), futile)
+    return probability_between(accept, upper, rate) >= power
+
+
+def _stopping_line(n: int, floor: float, budget: list[float], futile: Line) -> list[int]:
+    """Return the line at which a sample that is not accepted stops.
+
+    Where P(at least as many failures as are futile) at the floor is above the budget, they are
+    fewer than are rejected, for which it is within; the reject line need not be drawn there.
+    """
+    start, counts = _futile_from(n), np.arange(n)
+    tails = bdtrc(np.asarray(futile[start:n]) - 1, counts[start:], 1 - floor)
+    if (tails > budget[start:n]).all():
+        return [*reject_line(start - 1, floor, budget), *futile[start:]]
+    reject = reject_line(n, floor, budget)
+    looks = zip(reject[start:n], futile[start:n], strict=True)
+    return [*reject[:start], *map(min, looks), reject[n]]
+
+
+def _lengths(cases: int) -> range:
+    step = 10 * max(1, math.ceil(cases / 1000))
+    return range(step, cases + 1, step)
 
 
 def _most_power(n: int, floor: float, rate: float, alpha: float) -> float:

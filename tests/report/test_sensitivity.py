@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from calibrations import tickets
 
 from calibrate.candidates import Candidate
 from calibrate.dataset import Case
-from calibrate.gate import Outcome, judge
+from calibrate.decide import Status
+from calibrate.gate import Outcome, Reason, judge
+from calibrate.judged import gate_of, prefix_of
 from calibrate.pricing import HourlyPrice
-from calibrate.report.gates import gate_of, prefix_of
 from calibrate.report.sensitivity import what_would_change
 
 Make = Callable[..., Any]
@@ -129,3 +131,42 @@ def test_the_baseline_as_the_route_has_no_price_to_beat(calibrated: Make) -> Non
 def test_a_bar_that_the_tolerance_takes_whole_is_met_by_anything(calibrated: Make) -> None:
     made = calibrated({"small": 1}, bar={"pass_rate": 0.8, "tolerance": 0.3})
     assert lines(made)[0].startswith("With a bar of 30.0 % or less these answers would certify")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "bar"),
+    [
+        (range(0, 120, 9), {"pass_rate": 0.95}),
+        (range(0, 120, 30), {"pass_rate": 0.8, "tolerance": 0.05}),
+        (range(60, 75), {"pass_rate": 0.9}),
+    ],
+)
+def test_no_higher_bar_would_do(wrong: range, bar: dict[str, float], calibrated: Make) -> None:
+    """Every bar is tried, also those that are ruled out without a plan."""
+    made = calibrated({"small": frozenset(wrong)}, cases=tickets(120), bar=bar)
+    found = [line for line in lines(made) if line.startswith("With a bar of") and "small" in line]
+    told = float(found[0].partition(" %")[0].rpartition(" ")[2])
+    certified = [
+        step
+        for step in range(200)
+        if step / 200 <= bar.get("tolerance", 0)
+        or outcome_at(made, "small", step / 200) is Outcome.CERTIFIED
+    ]
+    assert told == max(certified) / 2
+
+
+def test_where_a_slice_is_missed_no_bar_of_the_whole_is_near(calibrated: Make) -> None:
+    german = frozenset(range(0, 200, 4))
+    bar = {"pass_rate": 0.97, "slices": {"language": 0.6}}
+    made = calibrated({"small": german, "large": 0}, cases=tickets(200), bar=bar)
+    assert not any("certify small" in line for line in lines(made))
+
+
+def test_a_verdict_that_only_the_family_took_back_says_nothing_of_its_bar(calibrated: Make) -> None:
+    made = calibrated({"small": 0}, cases=tickets(120))
+    verdict, *others = made.calibration.verdicts
+    taken = replace(verdict, outcome=Outcome.UNDECIDED, reason=Reason.FAMILY)
+    decision = replace(made.calibration.decision, verdict=taken, status=Status.UNCERTIFIED)
+    changed = replace(made.calibration, verdicts=(taken, *others), decision=decision)
+    # these answers reach more than the bar, so that no lower one is named
+    assert not any(line.startswith("With a bar of") for line in what_would_change(changed))

@@ -15,7 +15,6 @@ from calibrate.stats.multiple import (
     Graph,
     benjamini_hochberg,
     fallback_graph,
-    fixed_sequence,
     graphical,
     holm,
 )
@@ -76,12 +75,6 @@ def test_benjamini_hochberg_agrees_with_statsmodels() -> None:
     assert other.rejected == (False, True, True, False)
 
 
-def test_a_fixed_sequence_ends_at_its_first_failure() -> None:
-    found = fixed_sequence([0.01, 0.05, 0.2, 0.001], alpha=0.05)
-    assert found.rejected == (True, True, False, False)
-    assert found.adjusted == (0.01, 0.05, 0.2, 0.2)
-
-
 @given(p_lists, st.floats(0.01, 0.4))
 def test_holm_is_the_graph_of_equal_shares(p_values: list[float], alpha: float) -> None:
     graph = equal_graph(len(p_values)) if len(p_values) > 1 else fallback_graph(1)
@@ -90,10 +83,13 @@ def test_holm_is_the_graph_of_equal_shares(p_values: list[float], alpha: float) 
 
 
 @given(p_lists, st.floats(0.01, 0.4))
-def test_a_fixed_sequence_is_the_graph_of_one_chain(p_values: list[float], alpha: float) -> None:
+def test_a_graph_of_one_chain_ends_at_its_first_failure(
+    p_values: list[float], alpha: float
+) -> None:
+    """A fixed sequence: each at full alpha, while none before it has failed."""
     graph = fallback_graph(len(p_values), first_share=1.0)
     found = graphical(p_values, graph, alpha=alpha)
-    assert found.adjusted == pytest.approx(fixed_sequence(p_values, alpha=alpha).adjusted)
+    assert found.adjusted == pytest.approx(list(itertools.accumulate(p_values, max)))
 
 
 @given(p_lists, st.floats(0.05, 0.4), st.floats(0.2, 1.0))
@@ -130,12 +126,11 @@ def test_a_first_that_is_not_rejected_does_not_block_the_others() -> None:
     assert graph.weights == pytest.approx((0.9, 0.05, 0.05))
     found = graphical([0.5, 0.0024, 0.0049], graph, alpha=0.05)
     assert found.rejected == (False, True, True)
-    assert fixed_sequence([0.5, 0.0024, 0.0049], alpha=0.05).rejected == (False, False, False)
     assert graphical([0.5, 0.0026, 0.0049], graph, alpha=0.05).rejected == (False, False, False)
     assert graphical([0.0451, 0.002, 0.002], graph, alpha=0.05).rejected == (True, True, True)
 
 
-@pytest.mark.parametrize("decide", [holm, benjamini_hochberg, fixed_sequence])
+@pytest.mark.parametrize("decide", [holm, benjamini_hochberg])
 def test_no_hypothesis_no_decision(decide: Callable[..., Decisions]) -> None:
     assert decide([], alpha=0.05).rejected == ()
     assert decide([0.05], alpha=0.05).rejected == (True,)
