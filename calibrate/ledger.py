@@ -28,9 +28,9 @@ def attempt_numbers(
     entry = policy.workflows.get(task.name)
     attempts = () if entry is None else entry.attempts
     inputs = input_digests(task, project)
-    evidence = _evidence(task, inputs, len(task.cases[:cases]))
     numbers = {}
     for name, claim in _claims(task, inputs).items():
+        evidence = _evidence(name, task, inputs, len(task.cases[:cases]))
         mine = [a for a in attempts if a.claim == claim]
         same = [a.number for a in mine if a.evidence == evidence]
         not_certified = sum(a.verdict != "certified" for a in mine)
@@ -47,7 +47,6 @@ def attempts_after(
     entry = policy.workflows.get(task.name)
     attempts = {} if entry is None else {(a.claim, a.evidence): a for a in entry.attempts}
     claims = _claims(task, inputs)
-    evidence = _evidence(task, inputs, calibration.verdicts[0].cases)
     made = [
         (v.model, v.attempt, v.outcome)
         for v in calibration.verdicts
@@ -59,6 +58,7 @@ def attempts_after(
         made.append((CASCADES, found.attempt, outcome))
     for name, number, outcome in made:
         claim = claims[name]
+        evidence = _evidence(name, task, inputs, calibration.verdicts[0].cases)
         attempts[claim, evidence] = Attempt(name, number, outcome.value, claim, evidence)
     return tuple(attempts.values())
 
@@ -84,9 +84,14 @@ def _claim(candidate: Candidate, task: Task, inputs: Inputs) -> str:
     )
 
 
-def _evidence(task: Task, inputs: Inputs, cases: int) -> str:
-    """Name what the claim is tested on and how: cases, their order, and the rule."""
+def _evidence(name: str, task: Task, inputs: Inputs, cases: int) -> str:
+    """Name what the claim is tested on and how: cases, their order, the rule, a cascade's signals.
+
+    Another signal, or another share to fit on, is another try at the same cases.
+    """
     workflow = task.workflow
+    signals = workflow.signals if name == CASCADES else None
+    named = [s if isinstance(s, str) else s.model_dump() for s in signals or ()]
     return _short(
         {
             "dataset": inputs.dataset,
@@ -95,6 +100,7 @@ def _evidence(task: Task, inputs: Inputs, cases: int) -> str:
             "repeats": workflow.repeats,
             "candidates": len(task.field.candidates),
             "procedure": PROCEDURE,
+            **({"signals": named} if named else {}),
         }
     )
 

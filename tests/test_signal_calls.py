@@ -15,7 +15,6 @@ from calibrate.cache import Cache, Recordings
 from calibrate.client import Client
 from calibrate.decide import Calibration
 from calibrate.errors import ConfigError
-from calibrate.frames import trial_table
 from calibrate.pipeline import TaskPlan, calibrate, plan
 from calibrate.pricing import Budget
 from calibrate.project import Project, load_project
@@ -117,10 +116,7 @@ def test_a_trial_has_its_signals_and_what_each_of_them_cost(
     assert trial.cost_usd == Decimal("0.000011")  # the answer's alone: 11 tokens at 1
     costs = {name: (cost.calls, cost.usd) for name, cost in trial.signal_costs.items()}
     assert costs == {"agreement": (2, Decimal("0.000022")), "verifier": (1, Decimal("0.000055"))}
-    table = trial_table(found.trials["small"])
-    assert set(table["signal_usd.agreement"]) == {0.000022}
-    assert set(table["signal_usd.verifier"]) == {0.000055}
-    assert (table["signal_wait_s.verifier"] >= 0).all()
+    assert trial.signal_costs["verifier"].wait_s >= 0
 
 
 def test_a_verifier_that_does_not_exist_is_told_before_anything_is_asked(

@@ -7,7 +7,7 @@ of each its scale, what it costs a request and what a gateway needs to compute i
 from __future__ import annotations
 
 from calibrate.signals.agreement import agreement, sample_repeat
-from calibrate.signals.fitting import FittedSimplicity, Split, fit_simplicity, split_by_group
+from calibrate.signals.fitting import Split, fit_simplicity, split_by_group
 from calibrate.signals.probabilities import from_completion
 from calibrate.signals.reader import SignalReader, reader_for
 from calibrate.signals.table import SIGNALS, Signal
@@ -15,7 +15,6 @@ from calibrate.signals.verifier import default_prompt, verifier_score
 
 __all__ = [
     "SIGNALS",
-    "FittedSimplicity",
     "Signal",
     "SignalReader",
     "Split",

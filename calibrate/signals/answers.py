@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import regex
@@ -15,6 +16,7 @@ __all__ = ["NotJsonError", "canonical", "folded", "json_in", "label_in", "labels
 
 MOST_CHARACTERS = 1_000_000
 MOST_DIGITS = 200
+SHORT = 100  # characters: labels and the like, which come again and again
 _FENCED = regex.compile(r"```[\w+-]*[ \t]*\n(.*)\n[ \t]*```", regex.DOTALL)
 _MARKS = " \t\r\n\"'*_`\u201c\u201d\u2018\u2019\u00ab\u00bb"
 _STOPS = ".,;!"
@@ -54,8 +56,15 @@ def canonical(value: Any) -> str:
 
 def folded(text: str) -> str:
     """Return the form in which texts that say the same are equal: case, space and marks aside."""
+    return _folded_before(text) if len(text) <= SHORT else _folded(text)
+
+
+def _folded(text: str) -> str:
     plain = unicodedata.normalize("NFC", text).casefold()
     return " ".join(unicodedata.normalize("NFC", plain).split()).strip(_MARKS + _STOPS)
+
+
+_folded_before = lru_cache(maxsize=1024)(_folded)
 
 
 def labels_by_form(labels: Sequence[str]) -> Mapping[str, str]:
@@ -65,8 +74,7 @@ def labels_by_form(labels: Sequence[str]) -> Mapping[str, str]:
 
 def label_in(answer: str, labels: Mapping[str, str]) -> str | None:
     """Return the label that the answer's first line is, and nothing else; None for any other."""
-    lines = (line for line in answer.splitlines() if folded(line))
-    return labels.get(folded(next(lines, "")))
+    return labels.get(next(filter(None, map(folded, answer.splitlines())), ""))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,100 +1,14 @@
-"""How hard an input looks before it is answered: named features, and a linear score of them."""
+"""How much each feature of an input counts in `input_simplicity`, as a workflow has it."""
 
 from __future__ import annotations
 
-import math
-import unicodedata
-from collections.abc import Callable, Mapping
-
-import regex
+from collections.abc import Mapping
 
 from calibrate.config import InputSimplicity
 from calibrate.errors import ConfigError, did_you_mean
+from calibrate.policy.inputs import FEATURES
 
-__all__ = ["FEATURES", "features_of", "simplicity", "weights_of"]
-
-MOST_CHARACTERS = 100_000  # of an input; what follows is seldom of another kind
-DIGITS = 6
-_CODE = regex.compile(
-    r"\s*(?:```|[{}\])]+[;,]?\s*$|\w.{0,500}[;{]\s*$|#include\b|(?:def|function) \w+\("
-    r"|class \w+[:(]|import [\w.]+\s*$|from [\w.]+ import\b|SELECT\b.{1,500}\bFROM\b)"
-)
-_ENDS = regex.compile(r"[.!?\u2026\u3002\uff01\uff1f]+(?:\s|$)")
-_ONE_SYSTEM = {"HIRAGANA": "CJK", "KATAKANA": "CJK"}  # Japanese is written in all three
-
-
-def _length(text: str) -> float:
-    return math.log1p(len(text)) / math.log1p(MOST_CHARACTERS)
-
-
-def _lines(text: str) -> float:
-    return _up_to(100, text.count("\n"))
-
-
-def _digits(text: str) -> float:
-    is_plain = text.isascii()  # where ten counts are far quicker than a look at each character
-    count = sum(map(text.count, "0123456789")) if is_plain else sum(map(str.isdigit, text))
-    return count / max(len(text), 1)
-
-
-def _questions(text: str) -> float:
-    return _up_to(10, sum(text.count(mark) for mark in "?\uff1f\u061f\u037e"))
-
-
-def _code(text: str) -> float:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return sum(map(bool, map(_CODE.match, lines))) / max(len(lines), 1)
-
-
-def _scripts(text: str) -> float:
-    """Count writing systems beyond the first, each with at least a letter in twenty."""
-    if text.isascii():
-        return 0.0
-    letters: dict[str, int] = {}
-    for char in text:
-        if char.isalpha():
-            script = unicodedata.name(char, "?").partition(" ")[0]
-            script = _ONE_SYSTEM.get(script, script)
-            letters[script] = letters.get(script, 0) + 1
-    least = sum(letters.values()) / 20
-    return min(max(sum(count >= least for count in letters.values()) - 1, 0) / 3, 1.0)
-
-
-def _word_length(text: str) -> float:
-    words = text.split()
-    return min(sum(map(len, words)) / max(len(words), 1) / 20, 1.0)
-
-
-def _sentence_length(text: str) -> float:
-    return _up_to(100, len(text.split()) / max(len(_ENDS.findall(text)), 1))
-
-
-def _up_to(most: float, count: float) -> float:
-    return min(math.log1p(count) / math.log1p(most), 1.0)
-
-
-FEATURES: Mapping[str, Callable[[str], float]] = {
-    "length": _length,
-    "lines": _lines,
-    "digits": _digits,
-    "questions": _questions,
-    "code": _code,
-    "scripts": _scripts,
-    "word_length": _word_length,
-    "sentence_length": _sentence_length,
-}
-
-
-def features_of(text: str) -> dict[str, float]:
-    """Return every feature of a text, each from 0 to 1.
-
-    `length` and `lines` grow with the logarithm of their count, as do `questions` (marks) and
-    `sentence_length` (words); `digits` and `code` are shares of the characters and of the lines;
-    `word_length` is in twenties of characters, and `scripts` counts up to three further writing
-    systems.
-    """
-    text = text[:MOST_CHARACTERS]
-    return {name: round(measure(text), DIGITS) for name, measure in FEATURES.items()}
+__all__ = ["weights_of"]
 
 
 def weights_of(place: str, options: InputSimplicity) -> Mapping[str, float]:
@@ -110,11 +24,3 @@ def weights_of(place: str, options: InputSimplicity) -> Mapping[str, float]:
     if problems:
         raise ConfigError(problems)
     return options.weights
-
-
-def simplicity(
-    features: Mapping[str, float], weights: Mapping[str, float], intercept: float = 1
-) -> float:
-    """Return the intercept less the weighted features: the higher, the simpler the input."""
-    complexity = math.fsum(weight * features[name] for name, weight in weights.items())
-    return round(intercept - complexity, DIGITS)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibrate.fingerprint import seeded_order_key
-from calibrate.signals.complexity import DIGITS, FEATURES, features_of, simplicity
+from calibrate.policy import InputScore
+from calibrate.policy.inputs import DIGITS, FEATURES
 
-__all__ = ["FittedSimplicity", "Split", "fit_simplicity", "split_by_group"]
+__all__ = ["Split", "fit_simplicity", "split_by_group"]
 
 RIDGE = 1.0  # about one case's worth of doubt; features are from 0 to 1
 
@@ -24,19 +25,6 @@ class Split:
 
     fit: tuple[int, ...]
     certify: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FittedSimplicity:
-    """`input_simplicity` as it predicts a model's score, with what it may be certified on.
-
-    `values` has None for each case that it was fitted on.
-    """
-
-    weights: Mapping[str, float]
-    intercept: float
-    split: Split
-    values: tuple[float | None, ...]
 
 
 def split_by_group(
@@ -64,14 +52,15 @@ def split_by_group(
     return Split(tuple(sorted(fit)), tuple(sorted(rest)))
 
 
-def fit_simplicity(texts: Sequence[str], scores: Sequence[float], split: Split) -> FittedSimplicity:
+def fit_simplicity(
+    features: Sequence[Mapping[str, float]], scores: Sequence[float], split: Split
+) -> InputScore:
     """Return the ridge regression of the scores on the features, fitted on `split.fit` alone.
 
     Scores of the other cases are not looked at; whatever they are, the result is the same.
     """
     if not split.fit:
         raise ValueError("no case to fit on")
-    features = [features_of(text) for text in texts]
     names = list(FEATURES)
     x = np.array([[features[at][name] for name in names] for at in split.fit])
     y = np.array([scores[at] for at in split.fit], dtype=np.float64)
@@ -80,13 +69,7 @@ def fit_simplicity(texts: Sequence[str], scores: Sequence[float], split: Split) 
         centred.T @ centred + RIDGE * np.eye(len(names)), centred.T @ (y - y.mean())
     )
     weights = {name: round(-float(b), DIGITS) + 0.0 for name, b in zip(names, slope, strict=True)}
-    intercept = round(float(y.mean() - x.mean(axis=0) @ slope), DIGITS)
-    certify = set(split.certify)
-    values = tuple(
-        simplicity(found, weights, intercept) if at in certify else None
-        for at, found in enumerate(features)
-    )
-    return FittedSimplicity(weights, intercept, split, values)
+    return InputScore(round(float(y.mean() - x.mean(axis=0) @ slope), DIGITS), weights)
 
 
 def _units(groups: Sequence[str | None], texts: Sequence[str]) -> list[list[int]]:

@@ -39,8 +39,8 @@ def not_refused(completion: Completion, markers: Sequence[str] | None = None) ->
     if completion.finish in _REFUSED:
         return 0.0
     start = folded((completion.text or "")[:FIRST_CHARACTERS].replace("\u2019", "'"))
-    phrases = REFUSALS if markers is None else [folded(marker) for marker in markers]
-    return 0.0 if any(phrase in start for phrase in phrases) else 1.0
+    phrases = REFUSALS if markers is None else map(folded, markers)
+    return 0.0 if any(map(start.__contains__, phrases)) else 1.0
 
 
 def answer_brevity(completion: Completion) -> float:

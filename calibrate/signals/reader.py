@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import regex
 from jsonschema_rs import Draft202012Validator
 
-from calibrate.completion import ChatMessage, Completion, estimated_tokens
+from calibrate.completion import ChatMessage, Completion
 from calibrate.config import Workflow
 from calibrate.errors import ConfigError, gather
+from calibrate.policy.inputs import estimated_tokens, features_of, simplicity
 from calibrate.signals.answers import (
     NotJsonError,
     canonical,
@@ -20,7 +21,7 @@ from calibrate.signals.answers import (
     label_in,
     labels_by_form,
 )
-from calibrate.signals.complexity import features_of, simplicity, weights_of
+from calibrate.signals.complexity import weights_of
 from calibrate.signals.confidence import Confidence, confidence_of
 from calibrate.signals.format import compiled_schema, is_valid
 from calibrate.signals.markers import answer_brevity, finished, not_refused
@@ -42,16 +43,28 @@ class SignalReader:
     confidence: Confidence | None
     compared: regex.Pattern[str] | None  # what of a text `agreement` compares
     weights: Mapping[str, float]
+    # What was read of a request: every model is asked the same.
+    known: dict[tuple[ChatMessage, ...], Mapping[str, float]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
-    def before(self, messages: Sequence[ChatMessage]) -> dict[str, float]:
-        """Return the signals of a request, known before it is sent."""
+    def before(self, messages: tuple[ChatMessage, ...]) -> Mapping[str, float]:
+        """Return the signals of a request, known before it is sent; a score that is fitted is not.
+
+        Its weights come from the grades of the run, and differ from model to model.
+        """
+        if messages not in self.known:
+            self.known[messages] = self._before(messages)
+        return self.known[messages]
+
+    def _before(self, messages: tuple[ChatMessage, ...]) -> dict[str, float]:
         signals = {}
         if "input_brevity" in self.settings.names:
             signals["input_brevity"] = -float(estimated_tokens([m.content for m in messages]))
-        if "input_simplicity" in self.settings.names and messages:
-            intercept = self.settings.input_simplicity.intercept
+        options = self.settings.input_simplicity
+        if "input_simplicity" in self.settings.names and messages and not options.fit:
             features = features_of(messages[-1].content)
-            signals["input_simplicity"] = simplicity(features, self.weights, intercept)
+            signals["input_simplicity"] = simplicity(features, self.weights, options.intercept)
         return signals
 
     def after(self, completion: Completion) -> dict[str, float]:

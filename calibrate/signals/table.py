@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from calibrate.config import SignalName
@@ -18,8 +18,9 @@ _INF = math.inf
 class Signal:
     """A number that is seen at serve time; the higher, the more the answer is to be trusted.
 
-    It lies between `low` and `high`. `moment` is when it is known: `before` the call, with the
-    `answer`, or only `after` further calls. `calls` and `tokens` are what a request costs more.
+    It counts in `unit`, from `low` to `high`. `moment` is when it is known: `before` the call,
+    with the `answer`, or only `after` further calls. `calls` and `tokens` are what a request
+    costs more.
     """
 
     name: SignalName
@@ -28,6 +29,7 @@ class Signal:
     high: float
     moment: Literal["before", "answer", "after"]
     needs: str
+    unit: str = field(kw_only=True)
     calls: str = "0"
     tokens: str = "0"
     is_default: bool = True  # noted where a workflow has no `signals:`
@@ -50,6 +52,7 @@ SIGNALS = _by_name(
             *(-_INF, 0),
             "answer",
             "log-probabilities of the answer (`logprobs: true`)",
+            unit="natural log-probability of a token",
         ),
         Signal(
             "first_token_margin",
@@ -57,6 +60,7 @@ SIGNALS = _by_name(
             *(-1, 1),
             "answer",
             "log-probabilities and at least one alternative (`top_logprobs`)",
+            unit="difference of probabilities",
         ),
         Signal(
             "label_margin",
@@ -64,6 +68,7 @@ SIGNALS = _by_name(
             *(0, 2),
             "answer",
             "the embedding, and the labels' centroids",
+            unit="difference of cosines",
         ),
         Signal(
             "valid_format",
@@ -71,6 +76,7 @@ SIGNALS = _by_name(
             *(0, 1),
             "answer",
             "the answer's text, and `output_schema` or `labels`",
+            unit="0 or 1",
         ),
         Signal(
             "finished",
@@ -78,6 +84,7 @@ SIGNALS = _by_name(
             *(0, 1),
             "answer",
             "the finish reason",
+            unit="0 or 1",
         ),
         Signal(
             "not_refused",
@@ -85,6 +92,7 @@ SIGNALS = _by_name(
             *(0, 1),
             "answer",
             "the finish reason, the answer's text and a list of phrases",
+            unit="0 or 1",
         ),
         Signal(
             "answer_brevity",
@@ -92,6 +100,7 @@ SIGNALS = _by_name(
             *(-_INF, 0),
             "answer",
             "the output tokens of the answer's usage",
+            unit="tokens, negative",
         ),
         Signal(
             "self_reported",
@@ -99,6 +108,7 @@ SIGNALS = _by_name(
             *(0, 1),
             "answer",
             "the answer's text; a prompt that asks for a confidence",
+            unit="probability",
             tokens="those of the confidence in the answer",
             is_default=False,
         ),
@@ -108,6 +118,7 @@ SIGNALS = _by_name(
             *(0, 1),
             "after",
             "`samples` more answers to the same request, at a temperature",
+            unit="share of answers",
             calls="`samples`",
             tokens="`samples` times those of the request and its answer",
             is_default=False,
@@ -118,6 +129,7 @@ SIGNALS = _by_name(
             *(0, 1),
             "after",
             "one request to the verifier, with its prompt; its log-probabilities, or a number",
+            unit="probability",
             calls="1",
             tokens="those of the request, the answer and the verifier's prompt; "
             "an answer of a word or a number",
@@ -129,6 +141,7 @@ SIGNALS = _by_name(
             *(-_INF, 0),
             "before",
             "the request: a token for four characters, and four for each message",
+            unit="tokens, negative",
         ),
         Signal(
             "input_simplicity",
@@ -136,6 +149,7 @@ SIGNALS = _by_name(
             *(-_INF, _INF),
             "before",
             "the last message, and the weights of its features",
+            unit="weighted features",
         ),
     ]
 )

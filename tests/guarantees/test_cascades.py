@@ -27,7 +27,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from calibrate.outcomes import TaskOutcomes, load_outcomes
+from calibrate.outcome_tables import load_outcomes
+from calibrate.outcomes import TaskOutcomes
 from calibrate.replay import ReplayBar, Replayed, replay
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from calibrate.stats.exact import sequence_p_value, upper_tail
-from calibrate.stats.multiple import fallback_graph, fixed_sequence, graphical
+from calibrate.stats.multiple import fallback_graph, graphical
 
 ITEMS, FLOOR, ALPHA = 200, 0.90, 0.05
 Rates = tuple[float, float, float, float]
@@ -29,7 +29,7 @@ def routes(rates: Rates, runs: int, seed: int, *, plain: bool = False) -> NDArra
         passed = shared * math.sqrt(0.5) + own * math.sqrt(0.5) < limits
         if plain:
             p = [upper_tail(int(row.sum()), ITEMS, FLOOR) for row in passed]
-            rejected = fixed_sequence(p, alpha=ALPHA).rejected
+            rejected = graphical(p, fallback_graph(4, first_share=1.0), alpha=ALPHA).rejected
         else:
             p = [sequence_p_value(row, FLOOR) for row in passed]
             rejected = graphical(p, fallback_graph(4), alpha=ALPHA).rejected

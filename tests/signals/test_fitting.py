@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from calibrate.policy.inputs import features_of
 from calibrate.signals import fit_simplicity, split_by_group
-from calibrate.signals.complexity import features_of, simplicity
 
 IDS = [f"t-{number}" for number in range(200)]
 TEXTS = [f"{'7' * (number % 20)} words of case {number}" for number in range(200)]
+FEATURES = [features_of(text) for text in TEXTS]
 # Right where there are few digits, but for one case in ten.
 SCORES = [float((number % 20 < 10) != (number % 10 == 3)) for number in range(200)]
 ALONE = [None] * 200
@@ -48,15 +49,11 @@ def test_cases_in_a_chain_of_groups_and_texts_hang_together() -> None:
 
 def test_the_fit_finds_what_makes_a_case_hard() -> None:
     split = split_by_group(IDS, ALONE, TEXTS, seed=7)
-    fitted = fit_simplicity(TEXTS, SCORES, split)
+    fitted = fit_simplicity(FEATURES, SCORES, split)
     assert fitted.weights["digits"] > 0.3
     assert max(fitted.weights, key=fitted.weights.__getitem__) == "digits"
     easy, hard = (
-        [
-            value
-            for at in split.certify
-            if (value := fitted.values[at]) is not None and SCORES[at] == score
-        ]
+        [fitted.of(TEXTS[at]) for at in split.certify if SCORES[at] == score]
         for score in (1.0, 0.0)
     )
     assert sum(easy) / len(easy) > sum(hard) / len(hard) + 0.2
@@ -67,29 +64,23 @@ def test_no_grade_of_a_case_that_is_certified_on_leaks_into_the_fit() -> None:
     turned = list(SCORES)
     for at in split.certify:
         turned[at] = 1 - turned[at]
-    assert fit_simplicity(TEXTS, turned, split) == fit_simplicity(TEXTS, SCORES, split)
+    assert fit_simplicity(FEATURES, turned, split) == fit_simplicity(FEATURES, SCORES, split)
     turned = list(SCORES)
     turned[split.fit[0]] = 1 - turned[split.fit[0]]
-    assert fit_simplicity(TEXTS, turned, split) != fit_simplicity(TEXTS, SCORES, split)
+    assert fit_simplicity(FEATURES, turned, split) != fit_simplicity(FEATURES, SCORES, split)
 
 
-def test_a_case_that_was_fitted_on_has_no_value() -> None:
+def test_the_score_predicts_the_mean_of_what_it_was_fitted_on() -> None:
     split = split_by_group(IDS, ALONE, TEXTS, seed=7)
-    fitted = fit_simplicity(TEXTS, SCORES, split)
-    assert [at for at, value in enumerate(fitted.values) if value is None] == list(split.fit)
-
-
-def test_the_values_are_those_of_the_weights_as_a_workflow_would_name_them() -> None:
-    split = split_by_group(IDS, ALONE, TEXTS, seed=7)
-    fitted = fit_simplicity(TEXTS, SCORES, split)
-    at = split.certify[0]
-    expected = simplicity(features_of(TEXTS[at]), fitted.weights, fitted.intercept)
-    assert fitted.values[at] == expected
+    fitted = fit_simplicity(FEATURES, SCORES, split)
+    predicted = [fitted.of(TEXTS[at]) for at in split.fit]
+    mean = sum(SCORES[at] for at in split.fit) / len(split.fit)
+    assert sum(predicted) / len(predicted) == pytest.approx(mean, abs=1e-5)
 
 
 def test_scores_that_do_not_differ_give_no_feature_a_weight() -> None:
     split = split_by_group(IDS, ALONE, TEXTS, seed=7)
-    fitted = fit_simplicity(TEXTS, [1.0] * 200, split)
+    fitted = fit_simplicity(FEATURES, [1.0] * 200, split)
     assert (set(fitted.weights.values()), fitted.intercept) == ({0.0}, 1.0)
 
 
@@ -97,4 +88,4 @@ def test_there_is_nothing_to_fit_on_where_all_cases_are_one_group() -> None:
     split = split_by_group(IDS, ["g"] * 200, TEXTS, seed=7)
     assert split.fit == ()
     with pytest.raises(ValueError, match="no case to fit on"):
-        fit_simplicity(TEXTS, SCORES, split)
+        fit_simplicity(FEATURES, SCORES, split)

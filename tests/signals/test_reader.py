@@ -9,7 +9,7 @@ from calibrate.config import Workflow
 from calibrate.errors import ConfigError
 from calibrate.signals import SIGNALS, SignalReader, reader_for
 
-QUESTION = [ChatMessage("system", "Sort tickets."), ChatMessage("user", "abcd 12?")]
+QUESTION = (ChatMessage("system", "Sort tickets."), ChatMessage("user", "abcd 12?"))
 SCHEMA = {
     "type": "object",
     "properties": {"queue": {"enum": ["billing", "shipping"]}, "confidence": {"type": "number"}},
@@ -68,7 +68,13 @@ def test_a_workflow_that_names_its_signals_notes_these_alone() -> None:
 def test_a_simple_input_is_told_by_the_last_message_with_the_products_own_weights() -> None:
     found = reader(signals=[{"input_simplicity": {"weights": {"digits": 2}, "intercept": 3}}])
     assert found.before(QUESTION) == {"input_simplicity": 2.5}  # 3 - 2 * 2 / 8
-    assert found.before([]) == {}
+    assert found.before(()) == {}
+
+
+def test_a_score_that_is_fitted_later_is_not_noted() -> None:
+    options = {"bar": {"pass_rate": 0.9, "cascades": True}}
+    found = reader(signals=["input_brevity", {"input_simplicity": {"fit": True}}], **options)
+    assert found.before(QUESTION) == {"input_brevity": -14.0}
 
 
 @pytest.mark.parametrize(

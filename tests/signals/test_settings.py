@@ -75,6 +75,19 @@ def test_what_is_not_named_is_not_asked_for() -> None:
             "[{not_refused: {markers: ['']}}]",
             "signals[0].not_refused.markers[0]: expected a text, not an empty one, got ''",
         ),
+        (
+            "[{input_simplicity: {fit: true, weights: {digits: 1}}}]",
+            "signals[0].input_simplicity: `weights` and `intercept` are given or fitted, not both",
+        ),
+        (
+            "[{input_simplicity: {share: 0.5}}]",
+            "signals[0].input_simplicity: `share` is that of the cases to fit on: it needs "
+            "`fit: true`",
+        ),
+        (
+            "[{input_simplicity: {fit: true, share: 1}}]",
+            "signals[0].input_simplicity.share: expected less than 1, got 1",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_place(signals: str, problem: str) -> None:
@@ -105,3 +118,10 @@ def test_what_is_noted_by_default_costs_nothing() -> None:
     assert [name for name, signal in SIGNALS.items() if not signal.is_free] == [
         *("agreement", "verifier")
     ]
+
+
+def test_every_signal_has_a_scale_of_its_own() -> None:
+    assert all(signal.unit and signal.low < signal.high for signal in SIGNALS.values())
+    probabilities = {name for name, signal in SIGNALS.items() if signal.unit == "probability"}
+    assert probabilities == {"self_reported", "verifier"}
+    assert all((SIGNALS[name].low, SIGNALS[name].high) == (0, 1) for name in probabilities)

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from calibrate.cascade.curves import Cascade, cascades
+from calibrate.cascade.hypotheses import Hypotheses
+from calibrate.cascade.routes import CertifiedRoute, route_flow, search_routes
 from calibrate.outcomes import TaskOutcomes
 from calibrate.replay import ReplayBar, Replayed, replay
-from calibrate.routes import route_flow
 from calibrate.stats.paired import share_p_value
 
 NINETY = ReplayBar(pass_rate=0.9)
@@ -278,3 +280,73 @@ def test_with_many_models_the_shares_are_even() -> None:
     assert len(set(route_flow(list(range(8)), 7, [], is_sure=False).shares.values())) == 1
     few = route_flow(list(range(4)), 3, [], is_sure=False).shares
     assert few[3] == pytest.approx(0.9 + 0.1 / 4)
+
+
+def fitted_cascades(signal: Sequence[float]) -> list[Cascade]:
+    """The cascades of three models, of which the two cheaper ones go by this signal."""
+    signals = np.array([signal, signal, [NAN] * len(signal)])
+    costs = np.repeat([[1.0], [3.0], [9.0]], len(signal), axis=1)
+    return cascades(np.ones_like(signals), signals, costs)
+
+
+def test_a_fitted_signal_hands_nothing_on_and_half_of_a_share_goes_past_it() -> None:
+    parted = fitted_cascades([0.2, 0.8])  # a threshold each
+    assert [(c.cheap, c.strong, len(c)) for c in parted] == [(0, 1, 1), (0, 2, 1), (1, 2, 1)]
+    flow = route_flow([0, 1, 2], 2, [], parted, is_sure=False)
+    # Of model 2 a half each is for 0 and for 1: all by the cascade of 0, half past that of 1.
+    assert {to: part for to, part in flow.onward[2] if part} == {5: 0.5, 1: 0.25, 7: 0.25}
+    assert {to: part for to, part in flow.onward[1] if part} == {3: 1.0}
+    assert flow.onward[3:] == [[(4, 1.0)], [], [(6, 1.0)], [], [(8, 1.0)], []]
+
+
+def test_what_a_model_gets_does_not_depend_on_what_a_fit_found() -> None:
+    """Weights that part nothing leave no threshold, and still end the chain."""
+    parted, flat = fitted_cascades([0.2, 0.8]), fitted_cascades([0.5, 0.5])
+    assert [len(cascade) for cascade in flat] == [0, 0, 0]
+    some, none = (route_flow([0, 1, 2], 2, [], each, is_sure=False) for each in (parted, flat))
+    assert some.shares == none.shares
+    for model in range(3):
+        shares = [dict(flow.onward[model]) for flow in (some, none)]
+        assert [found.get(1, 0.0) for found in shares] == [shares[0].get(1, 0.0)] * 2
+    assert none.onward[3:] == [[], [], []]
+
+
+def test_cascades_by_a_fitted_signal_are_tested_on_other_items_alone() -> None:
+    task = small_and_large()
+    tests = Hypotheses(
+        dataclasses.replace(task, signals=np.full((2, N), NAN)),
+        ReplayBar(pass_rate=0.9, baseline="large"),
+        baseline=0,
+        is_exact=True,
+    )
+    only = dataclasses.replace(tests, used=task)
+    order = np.array([1, 0])
+
+    def cascades_alone(route: CertifiedRoute) -> bool:
+        return route.cascade is not None
+
+    on_all = search_routes(tests, order, cascades_alone, only)
+    assert on_all.cheapest is not None
+    others = [*range(75), *range(300, 330)]  # the signal is low where it fails, and all others
+    found = search_routes(tests, order, cascades_alone, only.at(others))
+    assert found.cheapest is not None
+    assert found.cheapest.cascade is not None
+    assert sorted(found.cheapest.cascade.order.tolist()) == list(range(len(others)))
+    assert search_routes(tests, order, cascades_alone, only.at(range(20))).cheapest is None
+    assert search_routes(tests, order, cascades_alone).cheapest is None
+
+
+def test_a_slice_without_an_item_to_test_on_is_never_certified() -> None:
+    graded = small_and_large()
+    graded = dataclasses.replace(graded, scores=graded.scores * 0.98 + 0.01)
+    tests = Hypotheses(
+        dataclasses.replace(graded, signals=np.full((2, N), NAN)),
+        ReplayBar(pass_rate=0.5, baseline="large"),
+        baseline=0,
+        is_exact=False,
+    )
+    only = dataclasses.replace(tests, used=graded)
+    for places, is_certified in ((np.arange(100, 200), True), (np.arange(300, 400), False)):
+        sliced = dataclasses.replace(only, slices=((places, 0.5),)).at(range(300))
+        found = search_routes(tests, np.array([1, 0]), lambda r: r.cascade is not None, sliced)
+        assert (found.cheapest is not None) == is_certified

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,14 @@ class Hypotheses:
     baseline: int
     is_exact: bool
     slices: tuple[tuple[NDArray[np.int64], float], ...] = ()
+
+    def at(self, places: Sequence[int]) -> Hypotheses:
+        """Return the same hypotheses about the items at these places alone."""
+        chosen = np.array(places, dtype=np.int64)
+        slices = tuple(
+            (np.flatnonzero(np.isin(chosen, items)), floor) for items, floor in self.slices
+        )
+        return replace(self, used=self.used.at(places), slices=slices)
 
     def above(self, level: float) -> Steps[Floats]:
         """Return the p-values against `it misses a part of the bar`; bets aim at `level`."""

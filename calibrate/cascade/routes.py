@@ -3,30 +3,33 @@
 The error starts at the single models, most of it at the one that is likeliest to pass. A model
 that is certified hands its share to its cascades: each is a chain of thresholds from "escalate
 everything" down, which ends at the cheap model by itself, which hands on in its turn. Costs and
-signals fix the chains; no grade does.
+signals fix the chains; no grade does. A signal that was fitted to grades has chains of their own,
+tested on other items, which hand nothing on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.cascade import Cascade, cascades, count_pairs, scores_at
-from calibrate.hypotheses import BEST, Hypotheses, cluster_rows, exact_p_value
+from calibrate.cascade.curves import Cascade, cascades, count_pairs, scores_at
+from calibrate.cascade.hypotheses import BEST, Hypotheses, cluster_rows, exact_p_value
+from calibrate.outcomes import TaskOutcomes
 from calibrate.stats.betting import bet_many
 from calibrate.stats.paired import share_p_value
-from calibrate.stats.thresholds import Flow, descend
+from calibrate.stats.thresholds import Descent, Flow, descend
 
-__all__ = ["CertifiedRoute", "RouteSearch", "route_flow", "search_routes"]
+__all__ = ["CertifiedRoute", "Chain", "RouteSearch", "route_flow", "search_routes"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 LEAD_SHARE = 0.9  # of the error, for the model that is likeliest to pass, where models are few
 DIRECT_SHARE = 0.3  # of what is handed on, to models past the cascades, where models are many
+PAST_FITTED = 0.5  # the same, where the cascades that it goes past hand nothing on
 FEW, MANY = 4, 8  # models; in between there is something of both
 TOGETHER = 8  # thresholds whose bets are computed at once
 
@@ -43,6 +46,15 @@ class CertifiedRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """The thresholds of a pair, from the highest down: how many were tested, and certified."""
+
+    cascade: Cascade
+    tested: int
+    certified: int
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSearch:
     """The cheapest certified route, and the adjusted p-value of each single model."""
 
@@ -50,12 +62,14 @@ class RouteSearch:
     adjusted: Floats
     thresholds: int  # of all cascades
     tested: int  # hypotheses that a share of the error reached
+    chains: tuple[Chain, ...]
 
 
 def search_routes(
     tests: Hypotheses,
     order: NDArray[np.int64],
     allowed: Callable[[CertifiedRoute], bool] = lambda _: True,
+    held_out: Hypotheses | None = None,
 ) -> RouteSearch:
     """Return what is certified of a task; `order` has its models by cost, cheapest first.
 
@@ -70,34 +84,37 @@ def search_routes(
     That this, and an order by the costs of the same items, leaves the error where it was is shown
     by simulation (`tests/guarantees/test_cascades.py`).
 
+    `held_out` has the same models on items that its signals were not fitted on, and only those
+    models' signals that were. Given the fit, what is tested there is fixed and its p-values are
+    valid; nothing else gets a share from it, so that no other share depends on the fit. The sum
+    of all shares, and so the error, stays as it is.
+
     Without costs there are no cascades, and one whose dearer model is not certified by itself is
     not reached.
     """
     used = tests.used
-    found: list[Cascade] = []
-    if used.costs_usd is not None and used.signals is not None:
-        every = cascades(
-            used.scores, used.signals, used.costs_usd, used.latencies_s, used.signal_costs
-        )
-        found = [cascade for cascade in every if len(cascade)]
-    nodes = [(cascade, at) for cascade in found for at in range(-1, len(cascade))]
-    k = len(used.models)
+    found = [cascade for cascade in _cascades(used) if len(cascade)]
+    fitted = [] if held_out is None else _of_fitted(held_out.used)
     evidence = _Evidence(tests)
+    apart = evidence if held_out is None else _Evidence(held_out)
+    nodes = [(c, at, evidence) for c in found for at in range(-1, len(c))]
+    nodes += [(c, at, apart) for c in fitted for at in range(-1, len(c))]
+    k = len(used.models)
 
     def p_value(node: int) -> float:
         if node < k:
             return evidence.single(node)
-        cascade, at = nodes[node - k]
-        return evidence.single(cascade.strong) if at < 0 else evidence.cascade(cascade, at)
+        cascade, at, its_own = nodes[node - k]
+        return evidence.single(cascade.strong) if at < 0 else its_own.cascade(cascade, at)
 
     is_sure = tests.bar.baseline != BEST and tests.bar.pass_rate is None
     lead = int(order[-1]) if tests.bar.baseline == BEST else tests.baseline
-    flow = route_flow(order.tolist(), lead, found, is_sure=is_sure)
+    flow = route_flow(order.tolist(), lead, found, fitted, is_sure=is_sure)
     done = descend(flow, p_value, alpha=tests.bar.alpha)
     means = np.zeros(k) if used.costs_usd is None else used.costs_usd.mean(axis=1)
     place = np.argsort(order)
     certified = [
-        CertifiedRoute(j, None, 0, float(means[j]), p) if j < k else _at(*nodes[j - k], p)
+        CertifiedRoute(j, None, 0, float(means[j]), p) if j < k else _at(*nodes[j - k][:2], p)
         for j, p in done.rejected.items()
         if j < k or nodes[j - k][1] >= 0
     ]
@@ -108,13 +125,55 @@ def search_routes(
             default=None,
         ),
         adjusted=np.array([done.rejected.get(j, done.open.get(j, 1.0)) for j in range(k)]),
-        thresholds=len(nodes) - len(found),
+        thresholds=len(nodes) - len(found) - len(fitted),
         tested=done.tested,
+        chains=tuple(_told([*found, *fitted], k, done)),
     )
 
 
-def route_flow(order: list[int], lead: int, found: list[Cascade], *, is_sure: bool) -> Flow:
+def _cascades(used: TaskOutcomes) -> list[Cascade]:
+    if used.costs_usd is None or used.signals is None:
+        return []
+    return cascades(used.scores, used.signals, used.costs_usd, used.latencies_s, used.signal_costs)
+
+
+def _of_fitted(used: TaskOutcomes) -> list[Cascade]:
+    """Return the cascades by fitted signals, also those that the fit left without a threshold.
+
+    That there is none depends on the fit, and what others get must not.
+    """
+    signals = used.signals
+    return [
+        cascade
+        for cascade in _cascades(used)
+        if signals is not None and not np.isnan(signals[cascade.cheap]).all()
+    ]
+
+
+def _told(found: Sequence[Cascade], k: int, done: Descent) -> Iterator[Chain]:
+    """Yield what came of each chain; its first hypothesis, "everything escalates", is left out."""
+    start = k + 1
+    for cascade in found:
+        nodes = range(start, start + len(cascade))
+        certified = sum(node in done.rejected for node in nodes)
+        tested = certified + sum(node in done.open for node in nodes)
+        if len(cascade):
+            yield Chain(cascade, tested, certified)
+        start += len(cascade) + 1
+
+
+def route_flow(
+    order: list[int],
+    lead: int,
+    found: Sequence[Cascade],
+    fitted: Sequence[Cascade] = (),
+    *,
+    is_sure: bool,
+) -> Flow:
     """Return the flow of the error over models, by number, and then the cascades' thresholds.
+
+    Those of `fitted` come last and hand nothing on: half of the share goes past them, but for the
+    cheapest model's, which has nobody to hand it on to.
 
     `order` has the models by cost, cheapest first; `is_sure` says that the lead cannot fail. With
     few models the dearest is the lead. It need not be the best, and with many models one of them
@@ -135,27 +194,32 @@ def route_flow(order: list[int], lead: int, found: list[Cascade], *, is_sure: bo
     favour = LEAD_SHARE * (1.0 if is_sure else 1 - crowd)
     direct = DIRECT_SHARE * crowd
     shares = {j: (1 - favour) / k + favour * (j == lead) for j in order}
-    first, onward = _chains(k, found)
+    first, onward = _chains(k, found, fitted)
+    are_ends = {(cascade.cheap, cascade.strong) for cascade in fitted}
     for place, strong in enumerate(order):
         for cheap in order[:place]:
             via = first.get((cheap, strong), cheap)
-            onward[strong] += [(cheap, direct / place), (via, (1 - direct) / place)]
+            past = direct
+            if (cheap, strong) in are_ends:
+                past = max(direct, PAST_FITTED) if cheap != order[0] else 0.0
+            onward[strong] += [(cheap, past / place), (via, (1 - past) / place)]
     return Flow(shares, onward)
 
 
 def _chains(
-    k: int, found: list[Cascade]
+    k: int, found: Sequence[Cascade], fitted: Sequence[Cascade]
 ) -> tuple[dict[tuple[int, int], int], list[list[tuple[int, float]]]]:
     """Return where each chain begins, and what follows each hypothesis in it.
 
-    A chain begins with "everything escalates", then has its thresholds, then the cheap model.
+    A chain begins with "everything escalates", then has its thresholds, then the cheap model;
+    one of `fitted` ends with its thresholds.
     """
     first: dict[tuple[int, int], int] = {}
     onward: list[list[tuple[int, float]]] = [[] for _ in range(k)]
-    for cascade in found:
+    for number, cascade in enumerate((*found, *fitted)):
         start = first[cascade.cheap, cascade.strong] = len(onward)
         onward += [[(start + at, 1.0)] for at in range(1, len(cascade) + 1)]
-        onward.append([(cascade.cheap, 1.0)])
+        onward.append([(cascade.cheap, 1.0)] if number < len(found) else [])
     return first, onward
 
 
@@ -238,6 +302,8 @@ class _Evidence:
         """Return the p-value of each row, of all items or of those at some places."""
         groups = self.tests.used.groups
         p = np.ones(len(rows))
+        if not rows.shape[1]:
+            return p  # a slice that has no item here
         above = np.flatnonzero(rows.mean(axis=1) > mean)
         if len(above):
             own = groups if groups is None or places is None else groups[places]

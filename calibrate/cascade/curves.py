@@ -39,7 +39,7 @@ class Cascade:
     stays. Thresholds fall, and so does the share that escalates; both ends, where all or none do,
     are left out, being the single models. Of thresholds that part the cases alike the highest is
     kept. `order` has the cases from the most trusted one, and `kept` counts those that stay. An
-    escalated case costs, and waits for, both calls.
+    escalated case costs, and waits for, both calls, but where its signal is known before the first.
     """
 
     cheap: int
@@ -221,9 +221,10 @@ def _parted(staying: NDArray[Any], escalated: NDArray[Any], kept: Counts) -> NDA
 
 def _p95(staying: Floats, escalated: Floats, kept: Counts) -> Floats:
     at = ceil(LATENCY_QUANTILE * len(staying)) - 1
-    # Nobody is faster for having escalated: what is below the cheap model's quantile even then
-    # is below that of every cascade.
-    matters = np.flatnonzero(escalated >= np.partition(staying, at)[at])
+    # No cascade's quantile is below that of each case's faster way: who is below it in either way
+    # is below all of them.
+    least = np.partition(np.minimum(staying, escalated), at)[at]
+    matters = np.flatnonzero(~(np.maximum(staying, escalated) < least))  # not measured: it matters
     stays = matters < kept[:, None]
     mixed = np.where(stays, staying[matters], escalated[matters])
     at -= len(staying) - len(matters)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calibrate.cascade import find_cascades
 from calibrate.client import Source
 from calibrate.completion import Failure, FailureReason, Usage
 from calibrate.config import Bar
 from calibrate.dataset import Case
 from calibrate.decide import Cascades
-from calibrate.escalate import find_cascades
 from calibrate.graders.base import Grade
 from calibrate.project import load_project
 from calibrate.task import Task, load_task
@@ -182,6 +182,21 @@ def test_a_model_that_is_down_is_left_out(task: Task) -> None:
 
     result = found(task, BAR, small=down)
     assert "small" not in {signal.model for signal in result.signals}
+
+
+def test_without_its_baseline_a_workflow_has_no_cascade(task: Task) -> None:
+    cases = cases_with()
+    failure = Failure(FailureReason.SERVER_ERROR, "HTTP 500")
+    trials: dict[str, list[AnyTrial]] = {
+        model: [trial(case, n, model) for n, case in enumerate(cases)] for model in PRICES
+    }
+    trials["large"] = [
+        FailedTrial(case, "large", 0, "in", failure, Decimal(0), 0.1, Source.ASKED)
+        for case in cases
+    ]
+    changed = replace(task, workflow=task.workflow.model_copy(update={"bar": BAR}))
+    result = find_cascades(changed, cases, trials, alpha=0.02)
+    assert result == Cascades(1, None, (), 0, 0)
 
 
 def test_groups_and_scores_are_bet_on(task: Task) -> None:

@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from calibrate.cascade import cascades, count_pairs, scores_at, signal_quality
+from calibrate.cascade.curves import cascades, count_pairs, scores_at, signal_quality
 from calibrate.outcomes import SignalCosts
 
 NAN = math.nan
@@ -81,6 +81,25 @@ def test_everything_counted_is_what_each_threshold_gives_by_itself() -> None:
             assert pair.latency_p95_s[at] == np.quantile(late, 0.95, method="inverted_cdf")
             expected = [[(row | b).sum(), (b & ~row).sum(), (row & ~b).sum()] for b in passed]
             assert counts[:, at].tolist() == expected
+
+
+@pytest.mark.parametrize("share_unmeasured", [0.0, 0.02, 0.5])
+def test_who_is_sent_on_before_the_call_may_be_faster(share_unmeasured: float) -> None:
+    """The dearer model is the faster one on most cases, and nobody waits for the cheap one first.
+
+    A wait that was not measured counts as longer than any other.
+    """
+    rng = np.random.default_rng(6)
+    signals = np.stack([rng.random(100), np.full(100, NAN)])
+    costs, latencies = np.array([[1.0], [9.0]]) * np.ones(100), rng.random((2, 100)) * [[3], [1]]
+    latencies[0, rng.random(100) < share_unmeasured] = NAN
+    free = SignalCosts(np.zeros((2, 100)), np.zeros((2, 100)), before=(True, False))
+    (pair,) = cascades(np.ones((2, 100)), signals, costs, latencies, free)
+    assert pair.latency_p95_s is not None
+    for at, below in enumerate(pair.below):
+        waits = np.where(signals[0] >= below, latencies[0], latencies[1])
+        expected = np.partition(waits, 94)[94]
+        np.testing.assert_equal(pair.latency_p95_s[at], expected)
 
 
 def test_what_a_signal_is_worth_is_said() -> None:
