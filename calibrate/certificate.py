@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Literal
 
 from calibrate import __version__
 from calibrate.candidates import Candidate
-from calibrate.decide import CASCADES, Calibration, Decision, EscalatedRoute, Status
+from calibrate.decide import Calibration, EscalatedRoute
 from calibrate.drift import input_digests, override_of, serving_limits
+from calibrate.fallbacks import FallbackOutcome, fallback_outcomes
 from calibrate.gate import RULE, Reason, Verdict
-from calibrate.ledger import attempt_numbers, attempts_after
+from calibrate.ledger import attempts_after
 from calibrate.policy import (
     CascadeEvidence,
     Escalation,
     Evidence,
+    FallbackEvidence,
     Inputs,
     Policy,
     PolicyModel,
     PolicyOrigin,
     Rejected,
+    Scale,
     WorkflowPolicy,
-    edits,
     sealed,
 )
-from calibrate.pricing import HourlyPrice
+from calibrate.pricing import HourlyPrice, policy_price
 from calibrate.project import Project
 from calibrate.providers import provider
+from calibrate.signals import SIGNALS
 
 __all__ = [
     "Cost",
     "cost_of",
-    "overtaken",
+    "fallback_evidence",
     "policy_entry",
     "policy_models",
     "rounded",
     "route_cost",
     "saving",
-    "unsettled",
-    "weaker",
     "with_entry",
 ]
 
@@ -58,10 +59,14 @@ class Cost:
 
 def cost_of(candidate: Candidate, verdict: Verdict) -> Cost:
     """Return a candidate's cost, measured where it was asked."""
-    if verdict.cost_usd_per_request is None:
+    return _cost(candidate, verdict.cost_usd_per_request)
+
+
+def _cost(candidate: Candidate, usd_per_request: float | None) -> Cost:
+    if usd_per_request is None:
         is_ceiling = isinstance(candidate.price, HourlyPrice)
         return Cost(rounded(float(candidate.estimated_usd * 1000)), "estimated", is_ceiling)
-    return Cost(rounded(verdict.cost_usd_per_request * 1000), "measured")
+    return Cost(rounded(usd_per_request * 1000), "measured")
 
 
 def route_cost(calibration: Calibration) -> Cost:
@@ -101,72 +106,6 @@ def with_entry(policy: Policy, calibration: Calibration, project: Project) -> Po
     )
 
 
-def overtaken(calibration: Calibration, project: Project, policy: Policy) -> str | None:
-    """Return why a run has no right to its verdict by now; None where it still has.
-
-    Another run that ended meanwhile may have made the attempt that this one was told to be.
-    """
-    task, verdicts = calibration.task, calibration.verdicts
-    numbers = attempt_numbers(task, project, policy, cases=verdicts[0].cases)
-    made = {v.model: v.attempt for v in verdicts if v.reason is not Reason.NOT_ASKED}
-    if calibration.cascades is not None:
-        made[CASCADES] = calibration.cascades.attempt
-    if all(numbers[name] == attempt for name, attempt in made.items()):
-        return None
-    return "another run made an attempt at this bar meanwhile; run again, to have your own share"
-
-
-def weaker(calibration: Calibration, policy: Policy) -> str | None:
-    """Return why a certified route should not give way to this calibration; None where it may.
-
-    What was decided on a part of the cases, or while an endpoint failed, replaces it only by
-    certifying the same model on no fewer cases. An entry that was edited is not protected.
-    """
-    task, decision = calibration.task, calibration.decision
-    before = policy.workflows.get(task.name)
-    if before is None or before.status != Status.CERTIFIED.value:
-        return None
-    is_edited = before.digests is not None and any(edits(task.name, before, policy.models))
-    why = _incomplete(calibration)
-    is_as_good = (
-        decision.status is Status.CERTIFIED
-        and decision.chosen.alias == before.model
-        and _to(decision) == (before.escalation and before.escalation.to)
-        and _cases_used(decision) >= before.evidence.cases_used
-    )
-    if is_edited or why is None or is_as_good:
-        return None
-    return f"{why}, which is too little to replace the certified route to {before.model!r}"
-
-
-def unsettled(policy: Policy, names: Iterable[str]) -> list[str]:
-    """Return which other workflows than these name a model that is not the one they decided for."""
-    found = []
-    for name in sorted(policy.workflows.keys() - set(names)):
-        entry = policy.workflows[name]
-        now = sealed(name, entry, policy.models).digests
-        if entry.digests is not None and now is not None and entry.digests.models != now.models:
-            found.append(name)
-    return found
-
-
-def _to(decision: Decision) -> str | None:
-    return None if decision.escalation is None else decision.escalation.strong.alias
-
-
-def _cases_used(decision: Decision) -> int:
-    route = decision.escalation
-    return decision.verdict.cases_used if route is None else route.cases
-
-
-def _incomplete(calibration: Calibration) -> str | None:
-    asked, there = calibration.verdicts[0].cases, len(calibration.task.cases)
-    if asked < there:
-        return f"it took {asked} of {there} cases"
-    down = [v.model for v in calibration.verdicts if v.reason is Reason.OUTAGE]
-    return f"calls to {', '.join(down)} failed" if down else None
-
-
 def policy_entry(calibration: Calibration, project: Project) -> WorkflowPolicy:
     """Return a workflow's entry in the policy."""
     decision, inputs = calibration.decision, input_digests(calibration.task, project)
@@ -184,10 +123,44 @@ def policy_entry(calibration: Calibration, project: Project) -> WorkflowPolicy:
     )
 
 
+def fallback_evidence(calibration: Calibration) -> tuple[FallbackEvidence, ...]:
+    """Return what each fallback would give, as the policy has it."""
+    return tuple(map(_fallback, fallback_outcomes(calibration)))
+
+
+def _fallback(found: FallbackOutcome) -> FallbackEvidence:
+    cost = _cost(found.answering, found.cost_usd_per_request)
+    return FallbackEvidence(
+        model=found.answering.alias,
+        down=tuple(candidate.alias for candidate in found.down),
+        meets_bar=found.standing.value,
+        cases=found.cases,
+        cost_usd_per_1k_requests=cost.usd_per_1k,
+        cost_basis=cost.basis,
+        failed_calls=found.failed_calls,
+        estimate=_maybe(found.estimate),
+        lower_bound=_maybe(found.lower_bound),
+        latency_p95_s=found.latency_p95_s,
+        misses=found.misses,
+    )
+
+
 def _escalation(route: EscalatedRoute | None) -> Escalation | None:
     if route is None:
         return None
-    return Escalation(route.signal, rounded(route.below), route.strong.alias)
+    return Escalation(
+        signal=route.signal,
+        below=rounded(route.below),
+        to=route.strong.alias,
+        scale=_scale(route.signal),
+        score=route.score,
+    )
+
+
+def _scale(name: str) -> Scale:
+    signal = SIGNALS[name]
+    low, high = (float(end) if isfinite(end) else None for end in (signal.low, signal.high))
+    return Scale(signal.unit, low, high)
 
 
 def policy_models(calibration: Calibration, project: Project) -> dict[str, PolicyModel]:
@@ -242,6 +215,7 @@ def _evidence(calibration: Calibration, inputs: Inputs) -> Evidence:
         family=calibration.family,
         of_baseline=_maybe(verdict.of_baseline),
         cases_to_settle=verdict.cases_to_settle,
+        when_down=fallback_evidence(calibration),
     )
     return _of_cascade(evidence, calibration)
 
@@ -269,6 +243,7 @@ def _of_cascade(evidence: Evidence, calibration: Calibration) -> Evidence:
             break_even=rounded(route.break_even),
             thresholds=found.thresholds,
             tested=found.tested,
+            fitted_cases=len(route.fitted_on) or None,
         ),
         cases_to_settle=None,
     )
@@ -335,7 +310,7 @@ def _model(candidate: Candidate, project: Project) -> PolicyModel:
         method=model.method,
         context_window=candidate.context_window,
         parameters=model.parameters,
-        price=candidate.price.to_json(),
+        price=policy_price(candidate.price),
         origin=None if origin is None else PolicyOrigin(origin.verified, origin.note),
     )
 

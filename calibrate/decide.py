@@ -9,6 +9,7 @@ from typing import Literal
 
 from calibrate.candidates import Candidate, Field
 from calibrate.gate import Outcome, Reason, Verdict
+from calibrate.policy import InputScore
 from calibrate.task import Task
 from calibrate.trial import AnyTrial
 
@@ -30,9 +31,10 @@ class Status(StrEnum):
 class EscalatedRoute:
     """A certified cascade: `cheap` answers first, `strong` where the signal is below a threshold.
 
-    The figures are those of the whole, on all cases: an escalated request costs, and waits for,
-    both calls. At the share `break_even` it would cost as much as `strong` by itself. The bounds
-    are one-sided at `alpha`; `passed` and they are None for graded scores and groups.
+    The figures are those of the whole, on all cases but those of `fitted_on`: an escalated request
+    costs, and waits for, both calls, but where the signal is the request's. At the share
+    `break_even` it would cost as much as `strong` by itself. The bounds are one-sided at `alpha`;
+    `passed` and they are None for graded scores and groups.
     """
 
     cheap: Candidate
@@ -49,11 +51,17 @@ class EscalatedRoute:
     cost_usd_per_request: float
     latency_p95_s: float | None
     failed_calls: int
+    score: InputScore | None = None  # by which the signal is computed, where it has weights
+    fitted_on: tuple[str, ...] = ()  # the cases that the weights were fitted on
 
 
 @dataclass(frozen=True, slots=True)
 class SignalFinding:
-    """What a model's signal is worth; `auroc` is None where all answers are right, or all wrong."""
+    """What a model's signal is worth; `auroc` is None where all answers are right, or all wrong.
+
+    Of a signal whose weights were fitted, on `fitted_cases`, all else is about the other cases;
+    `shortage` says why no cascade by it could be tested.
+    """
 
     model: str
     signal: str | None  # None: it has none
@@ -63,6 +71,50 @@ class SignalFinding:
     auroc_low: float | None = None
     auroc_high: float | None = None
     over_confidence: float | None = None
+    fitted_cases: int | None = None
+    shortage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CascadePoint:
+    """A pair at one threshold, on all cases; the bound as if that threshold were the only one.
+
+    `passed` and the bound, one-sided at the cascades' share of the error, are None for graded
+    scores and groups. `cases_to_settle` is how many cases in all would certify at the observed
+    rate; None where it is not above the bar, or the bar has parts that it says nothing of.
+    """
+
+    below: float
+    escalated: float  # the share of the cases
+    cases: int
+    estimate: float
+    passed: int | None
+    lower_bound: float | None
+    cost_usd_per_request: float
+    cases_to_settle: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CascadePair:
+    """A cheap model and a dearer one at the thresholds of the cheap one's signal.
+
+    Thresholds are tested from the highest down, where almost everything escalates, and only where
+    the dearer model itself is certified first: so `certified` of them were, down to the share
+    escalated `certified_from`, and the next one `stopped` the test. `best` is the threshold with
+    the best score on these cases, chosen in hindsight: it flatters the pair.
+    """
+
+    cheap: str
+    strong: str
+    signal: str
+    cheap_estimate: float
+    strong_estimate: float
+    thresholds: int
+    tested: int
+    certified: int
+    certified_from: float | None
+    best: CascadePoint
+    stopped: CascadePoint | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +126,7 @@ class Cascades:
     signals: tuple[SignalFinding, ...]
     thresholds: int  # of all pairs
     tested: int  # routes that a share of the error reached
+    pairs: tuple[CascadePair, ...] = ()  # the best threshold's first
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from calibrate.errors import ConfigError
 from calibrate.fingerprint import digest
 from calibrate.gate import PROCEDURE
 from calibrate.policy import Inputs, Override, Policy, ServingLimits, WorkflowPolicy, edits
+from calibrate.policy.records import plain
+from calibrate.pricing import policy_price
 from calibrate.project import Project
 from calibrate.task import Task
 
@@ -80,7 +82,7 @@ def input_digests(task: Task, project: Project) -> Inputs:
                 ],
             }
         ),
-        prices=digest({c.alias: c.price.to_json() for c in candidates}),
+        prices=digest({c.alias: plain(policy_price(c.price)) for c in candidates}),
         bar=digest(
             {
                 "bar": workflow.bar.model_dump(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import nan
 from statistics import fmean
 
 from calibrate.candidates import Candidate
@@ -235,8 +234,9 @@ class _Asking:
         found = await self._of_model(served.model, cases)
         if served.escalation is None:
             return found
-        handed_on = [at for at, trials in enumerate(found) if _escalates(trials, served.escalation)]
-        others = await self._of_model(served.escalation.to, [cases[at] for at in handed_on])
+        escalation, task = served.escalation, served.task
+        handed_on = [at for at, each in enumerate(found) if _escalates(each, escalation, task)]
+        others = await self._of_model(escalation.to, [cases[at] for at in handed_on])
         for at, trials in zip(handed_on, others, strict=True):
             found[at] = trials
         return found
@@ -262,11 +262,13 @@ class _Asking:
         return list(_chunks(trials, repeats))
 
 
-def _escalates(trials: Sequence[AnyTrial], escalation: Escalation) -> bool:
-    """Return whether an answer is handed on: below the threshold, or without the signal."""
+def _escalates(trials: Sequence[AnyTrial], escalation: Escalation, task: Task) -> bool:
+    """Return whether a request is handed on; a call that failed has no signal."""
     (trial,) = trials  # cascades have one repeat
-    signals = {} if isinstance(trial, FailedTrial) else trial.signals
-    return not signals.get(escalation.signal, nan) >= escalation.below
+    if isinstance(trial, FailedTrial):
+        return True
+    contents = [message.content for message in task.prompt.messages(trial.case)]
+    return escalation.reason(escalation.completed(trial.signals, contents)) is not None
 
 
 def _candidate(task: Task, alias: str) -> Candidate:

@@ -29,7 +29,15 @@ from calibrate.comparison import (
     warnings,
 )
 from calibrate.comparison.markdown import quoted
-from calibrate.policy import Escalation, Override, Policy, ServingLimits, WorkflowPolicy
+from calibrate.policy import (
+    Escalation,
+    Override,
+    Policy,
+    PolicyPrice,
+    Scale,
+    ServingLimits,
+    WorkflowPolicy,
+)
 
 ENTRY = POLICY.workflows["triage"]
 HOSTILE = "a|b`c`<script>alert(1)</script>\n# x @team [l](http://e.example) \x1b[31m\u202e"
@@ -87,6 +95,10 @@ def test_workflows_are_new_gone_and_moved_in_the_order_of_their_names() -> None:
             Move("escalation", None, "to large where label_margin < 0.6200001"),
         ),
         (
+            {"escalation": Escalation("sure", 0.5, "large", Scale("share", 0.0, 1.0))},
+            Move("escalation", None, "to large where sure < 0.5 (share, 0 to 1)"),
+        ),
+        (
             {"limits": ServingLimits(16, None, 1234567.5)},
             Move("limits", "8 output tokens, 10 s", "16 output tokens, $1,234,567.5 a day"),
         ),
@@ -130,7 +142,7 @@ def test_a_model_that_is_called_otherwise_moves_the_route(
 
 
 def test_another_price_or_origin_moves_nothing() -> None:
-    small = replace(POLICY.models["small"], price={"input_usd_per_mtok": 9.0}, origin=None)
+    small = replace(POLICY.models["small"], price=PolicyPrice(input_usd_per_mtok=9.0), origin=None)
     new = replace(POLICY, models={**POLICY.models, "small": small})
     assert compare(POLICY, new).same_routes
 

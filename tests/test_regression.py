@@ -13,7 +13,7 @@ from answered import record, write_cases
 from calibrate.cli.session import open_client
 from calibrate.dataset import Case
 from calibrate.errors import ConfigError, ProviderError, UsageError
-from calibrate.policy import Escalation
+from calibrate.policy import Escalation, InputScore
 from calibrate.pricing import Budget
 from calibrate.project import load_project
 from calibrate.regression import Found, Pairs, Served, compare, in_words, paired_scores
@@ -191,6 +191,26 @@ def test_a_cascade_hands_on_where_the_signal_is_low_or_missing(
     cascade = Served(task, "small", Escalation(signal, below, "large"))
     found = scored(project, Served(task, "large"), cascade)
     assert (found.now, len(found.lost), found.won) == ("small → large", lost, ())
+
+
+def test_a_cascade_by_the_request_hands_on_by_the_weights_of_its_policy(project, task) -> None:
+    """No answer has the signal: the ten messages with one digit alone are the simple ones."""
+    record(project, {"small": range(40), "large": range(10)})
+    score = InputScore(intercept=1.0, weights={"digits": 1.0})
+    escalation = Escalation("input_simplicity", 0.895, "large", score=score)
+    found = scored(project, Served(task, "large"), Served(task, "small", escalation))
+    assert (len(found.lost), found.won) == (0, ())  # large fails these as well
+    escalation = replace(escalation, below=0.5)
+    found = scored(project, Served(task, "large"), Served(task, "small", escalation))
+    assert (len(found.lost), found.won) == (30, ())
+
+
+def test_a_call_of_a_cascade_that_failed_is_handed_on(project, task) -> None:
+    record(project, {"large": range(3)})
+    record(project, {"small": range(3)}, failed=range(1))
+    cascade = Served(task, "small", Escalation("finished", 0.5, "large"))
+    found = scored(project, Served(task, "large"), cascade)
+    assert (found.lost, found.won) == ((), ())
 
 
 def test_many_failed_calls_are_an_outage_and_no_drop(project, task) -> None:

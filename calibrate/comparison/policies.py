@@ -221,7 +221,8 @@ def _text(value: Any) -> str | None:
     if value is None or value == ():
         return None
     if isinstance(value, Escalation):
-        return f"to {value.to} where {value.signal} < {value.below}"
+        scale = "" if value.scale is None else f" ({value.scale})"
+        return f"to {value.to} where {value.signal} < {value.below}{scale}"
     if isinstance(value, Override):
         return f"to {value.model} until {value.expires} ({value.owner}: {value.reason})"
     if isinstance(value, ServingLimits):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from calibrate.exporters.base import Note
-from calibrate.exporters.prices import token_price
 from calibrate.exporters.routing import GatewayRoute, Plan
 
 __all__ = ["Enforcement", "all_notes"]
@@ -77,12 +76,12 @@ def _on_budget(route: GatewayRoute) -> str | None:
 
 
 def _price_notes(plan: Plan, enforcement: Enforcement) -> Iterator[Note]:
-    priced = [target for target in plan.targets if target.model.price]
-    if priced and not enforcement.prices:
+    prices = [(t.alias, t.model.price) for t in plan.targets if t.model.price is not None]
+    if prices and not enforcement.prices:
         yield Note(None, "prices have no place here")
         return
-    for target in priced:
-        if "steps" in target.model.price:
-            yield Note(None, f"{target.alias}: dearer tokens of long inputs are priced like others")
-        elif token_price(target.model) is None:
-            yield Note(None, f"{target.alias}: a price by the hour has no place here")
+    for alias, price in prices:
+        if price.steps:
+            yield Note(None, f"{alias}: dearer tokens of long inputs are priced like others")
+        elif price.usd_per_hour is not None:
+            yield Note(None, f"{alias}: a price by the hour has no place here")

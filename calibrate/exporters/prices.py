@@ -22,12 +22,12 @@ class TokenPrice:
 def token_price(model: PolicyModel) -> TokenPrice | None:
     """Return what a model's tokens cost, or None where it is paid by the hour."""
     price = model.price
-    if "input_usd_per_mtok" not in price:
+    if price is None or price.input_usd_per_mtok is None:
         return None
     return TokenPrice(
-        price["input_usd_per_mtok"],
-        price.get("output_usd_per_mtok", 0.0),
-        price.get("cached_input_usd_per_mtok"),
+        price.input_usd_per_mtok,
+        price.output_usd_per_mtok or 0.0,
+        price.cached_input_usd_per_mtok,
     )
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
 from calibrate.errors import did_you_mean, looks_like_key
 from calibrate.fingerprint import json_problem
-from calibrate.policy.records import Override, PolicyModel, RoutedWorkflow, ServingLimits
+from calibrate.policy.price import PolicyPrice, PriceStep
+from calibrate.policy.records import (
+    Escalation,
+    InputScore,
+    Override,
+    PolicyModel,
+    RoutedWorkflow,
+    ServingLimits,
+)
 
 __all__ = ["contradictions"]
 
@@ -28,8 +37,8 @@ def contradictions(
     if default is not None and default not in workflows:
         yield ("default",), f"no workflow is called {default!r}{did_you_mean(default, workflows)}"
     for alias, model in models.items():
-        for key, text in _of_model(model):
-            yield ("models", alias, key), text
+        for place, text in _of_model(model):
+            yield ("models", alias, *place), text
     folded: dict[str, str] = {}
     for name, entry in workflows.items():
         other = folded.setdefault(name.casefold(), name)
@@ -39,45 +48,43 @@ def contradictions(
             yield ("workflows", name, *place), text
 
 
-def _of_model(model: PolicyModel) -> Iterator[tuple[str, str]]:
+def _of_model(model: PolicyModel) -> Iterator[tuple[Place, str]]:
     for key in ("endpoint", "kind", "name"):
         if not getattr(model, key):
-            yield key, "is empty"
+            yield (key,), "is empty"
     if model.base_url is not None:
         why = _wrong_address(model.base_url)
         if why is not None:
-            yield "base_url", why
+            yield ("base_url",), why
     variable = model.api_key_env
     if variable is not None and (looks_like_key(variable) or not _ENV_NAME.fullmatch(variable)):
         # The value is not shown: it may be the key itself.
-        yield "api_key_env", "expected the name of an environment variable, never the key itself"
+        yield ("api_key_env",), "expected the name of an environment variable, never the key itself"
     if model.context_window is not None and model.context_window < 1:
-        yield "context_window", "must be at least 1"
-    for name, value in _prices(model.price):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            yield "price", f"{name}: expected a number, got {value!r}"[:200]
-            continue
-        if value < 0:
-            yield "price", f"{name} must not be negative, got {value:g}"
+        yield ("context_window",), "must be at least 1"
+    if model.price is not None:
+        for place, text in _of_price(model.price):
+            yield ("price", *place), text
     yield from _of_parameters(model.parameters)
 
 
-def _prices(price: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield every number of a price, those of its steps too."""
-    for name, value in price.items():
-        if name == "steps" and isinstance(value, list):
-            for step in value:
-                yield from step.items() if isinstance(step, dict) else [("steps", step)]
-        else:
-            yield name, value
+def _of_price(price: PolicyPrice | PriceStep) -> Iterator[tuple[Place, str]]:
+    for item in fields(price):
+        amount = getattr(price, item.name)
+        if isinstance(amount, int | float) and amount < 0:
+            yield (item.name,), f"must not be negative, got {amount:g}"
+    if isinstance(price, PolicyPrice):
+        for index, step in enumerate(price.steps):
+            for place, text in _of_price(step):
+                yield ("steps", index, *place), text
 
 
-def _of_parameters(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_parameters(parameters: dict[str, Any]) -> Iterator[tuple[Place, str]]:
     why = json_problem(parameters)
     if why is not None:
-        yield "parameters", why
+        yield ("parameters",), why
     if looks_like_key(repr(parameters)):
-        yield "parameters", "hold what looks like a key; keys stay in the environment"
+        yield ("parameters",), "hold what looks like a key; keys stay in the environment"
 
 
 def _wrong_address(text: str) -> str | None:
@@ -104,12 +111,38 @@ def _of_workflow(
         yield ("fallbacks",), f"{entry.model!r} falls back to itself"
     if len(set(entry.fallbacks)) < len(entry.fallbacks):
         yield ("fallbacks",), "the same model stands there twice"
-    if entry.escalation is not None and entry.escalation.to == entry.model:
-        yield ("escalation", "to"), f"{entry.model!r} escalates to itself"
+    if entry.escalation is not None:
+        for key, text in _of_escalation(entry.escalation, entry.model):
+            yield ("escalation", key), text
     if entry.over_context == entry.model:
         yield ("over_context",), f"{entry.model!r} is the model whose window is too small"
     if entry.override is not None:
         yield from _of_override(entry.override)
+
+
+def _of_escalation(escalation: Escalation, model: str) -> Iterator[tuple[str, str]]:
+    if escalation.to == model:
+        yield "to", f"{model!r} escalates to itself"
+    if escalation.score is not None:
+        yield from (("score", text) for text in _of_score(escalation.signal, escalation.score))
+    scale = escalation.scale
+    if scale is None:
+        return
+    if scale.low is not None and scale.high is not None and scale.low >= scale.high:
+        yield "scale", f"ends at {scale.high:g} before it begins at {scale.low:g}"
+    elif not scale.holds(escalation.below):
+        yield "below", f"{escalation.below:g} is not on the scale of {escalation.signal!r}: {scale}"
+
+
+def _of_score(signal: str, score: InputScore) -> Iterator[str]:
+    from calibrate.policy.inputs import FEATURES
+
+    if signal != "input_simplicity":
+        yield f"computes input_simplicity, and the signal is {signal!r}"
+    for name in score.weights:
+        if name not in FEATURES:
+            hint = did_you_mean(name, FEATURES)
+            yield f"no feature is called {name!r}{hint} (known: {', '.join(FEATURES)})"
 
 
 def _of_limits(limits: ServingLimits) -> Iterator[tuple[Place, str]]:

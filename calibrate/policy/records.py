@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
+
+from calibrate.policy.price import PolicyPrice
 
 __all__ = [
     "VERSION",
@@ -14,6 +16,8 @@ __all__ = [
     "Digests",
     "Escalation",
     "Evidence",
+    "FallbackEvidence",
+    "InputScore",
     "Inputs",
     "Override",
     "PolicyModel",
@@ -21,12 +25,15 @@ __all__ = [
     "Rejected",
     "Route",
     "RoutedWorkflow",
+    "Scale",
     "ServingLimits",
     "WorkflowPolicy",
     "plain",
 ]
 
 VERSION = 1
+_OF_REQUESTS = frozenset({"input_brevity", "input_simplicity"})
+_HAIR = 1e-6  # a signal is kept to six digits: rounding must not put it off its scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +56,83 @@ class PolicyModel:
     method: Literal["chat", "nearest_example"] = "chat"
     context_window: int | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
-    price: dict[str, Any] = field(default_factory=dict)
+    price: PolicyPrice | None = None
     origin: PolicyOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """What a signal counts in, and between which ends; None where it has none on that side."""
+
+    unit: str
+    low: float | None = None
+    high: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Return whether a value can stand on this scale; what is no number cannot."""
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return low - _HAIR <= value <= high + _HAIR
+
+    def __str__(self) -> str:
+        if self.low is None and self.high is None:
+            return self.unit
+        if self.low is None or self.high is None:
+            end = f"{self.high:g} at most" if self.low is None else f"{self.low:g} at least"
+            return f"{self.unit}, {end}"
+        return f"{self.unit}, {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class InputScore:
+    """How `input_simplicity` is computed: the intercept less the weighted features of an input."""
+
+    intercept: float
+    weights: dict[str, float]
+
+    def of(self, text: str) -> float:
+        """Return the score of an input, that is of the last message of a request."""
+        from calibrate.policy.inputs import features_of, simplicity
+
+        return simplicity(features_of(text), self.weights, self.intercept)
+
+
+@dataclass(frozen=True, slots=True)
 class Escalation:
-    """Send a request on to `to` when `signal` is below the threshold."""
+    """Send a request on to `to` when `signal` is below the threshold, on the threshold's scale."""
 
     signal: str
     below: float
     to: str
+    scale: Scale | None = None  # None in policies from before there was one: nothing is checked
+    score: InputScore | None = None  # by which the signal is computed, where it has weights
+
+    @property
+    def is_before_call(self) -> bool:
+        """Whether the signal is the request's: what is escalated then goes to `to` alone."""
+        return self.signal in _OF_REQUESTS
+
+    def completed(
+        self, signals: Mapping[str, float], contents: Sequence[str]
+    ) -> Mapping[str, float]:
+        """Return signals with the one that is computed here, of messages with these contents."""
+        if self.score is None or not contents:
+            return signals
+        return {**signals, self.signal: self.score.of(contents[-1])}
+
+    def reason(self, signals: Mapping[str, float]) -> Literal["missing", "off_scale", "low"] | None:
+        """Return why an answer with these signals goes on; None where it stays.
+
+        Nothing is known of a signal that is missing, not a number, or not on the scale that the
+        threshold stands on (87 where shares of 1 were calibrated), so these go on, too. At the
+        threshold an answer stays.
+        """
+        value = signals.get(self.signal)
+        if value is None or math.isnan(value):
+            return "missing"
+        if self.scale is not None and not self.scale.holds(value):
+            return "off_scale"
+        return None if value >= self.below else "low"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +185,41 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackEvidence:
+    """What `model` gives when the models in `down` give no answer, replayed from stored answers.
+
+    The figures describe and promise nothing beyond a verdict: `certified` is that of the gate;
+    `missed` names in `misses` the parts of the bar that the answers are short of as they stand;
+    `undecided` misses none of them, or had too many failed calls to tell. `lower_bound` is
+    one-sided at the model's own share of the error.
+    """
+
+    model: str
+    down: tuple[str, ...]
+    meets_bar: Literal["certified", "undecided", "missed", "not_measured"]
+    cases: int
+    cost_usd_per_1k_requests: float
+    cost_basis: Literal["measured", "estimated"]
+    failed_calls: int = 0
+    estimate: float | None = None
+    lower_bound: float | None = None
+    latency_p95_s: float | None = None
+    misses: tuple[str, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
 class CascadeEvidence:
     """What a cascade's figures rest on: the share that escalates, and the thresholds tried.
 
-    At the share `break_even` it would cost as much as the stronger model by itself.
+    At the share `break_even` it would cost as much as the stronger model by itself. A signal with
+    fitted weights was fitted on `fitted_cases` further ones, which no figure counts.
     """
 
     escalated: float
     break_even: float
     thresholds: int
     tested: int
+    fitted_cases: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +252,7 @@ class Evidence:
     of_baseline: float | None = None  # the share of its quality, on the same cases
     cascade: CascadeEvidence | None = None  # the route is a cascade, and the figures are its own
     cases_to_settle: int | None = None
+    when_down: tuple[FallbackEvidence, ...] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +339,32 @@ class Route:
         """The provider's name of the model."""
         return self.model.name
 
+    def input_signals(self, contents: Sequence[str]) -> dict[str, float]:
+        """Return the signal that the route goes by, where it is the request's and not the answer's.
+
+        `contents` are those of the request's messages, the last one being the input. By what is
+        returned `should_escalate` says whom to ask, before anyone is. It is empty where a route
+        goes by the answer, or is not escalated at all.
+        """
+        found = self.escalation
+        if found is None or not found.is_before_call:
+            return {}
+        if found.signal == "input_brevity":
+            from calibrate.policy.inputs import estimated_tokens
+
+            return {found.signal: -float(estimated_tokens(contents))}
+        return dict(found.completed({}, contents))
+
     def should_escalate(self, signals: Mapping[str, float]) -> bool:
         """Return whether an answer with these signals goes on to `escalation.to`.
 
-        That is where the signal is below the threshold, missing or not a number. Where the route
-        has no escalation, or another model answered than the one it was calibrated for, nothing
-        is escalated.
+        That is where `Escalation.reason` has one: the signal is below the threshold, missing, not
+        a number, or on another scale. Where the route has no escalation, or another model
+        answered than the one it was calibrated for, nothing is escalated.
         """
         if self.escalation is None or self.over_context or self.override is not None:
             return False
-        return not signals.get(self.escalation.signal, math.nan) >= self.escalation.below
+        return self.escalation.reason(signals) is not None
 
 
 def plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from calibrate.fingerprint import digest
 from calibrate.policy.records import (
     Digests,
     Evidence,
+    FallbackEvidence,
     PolicyModel,
     RoutedWorkflow,
     WorkflowPolicy,
@@ -83,6 +84,8 @@ def _wrong_figures(entry: WorkflowPolicy) -> Iterator[tuple[tuple[str | int, ...
     for index, other in enumerate(evidence.rejected):
         place = ("rejected", index)
         yield from _crossed_bounds(place, other.estimate, other.lower_bound, other.upper_bound)
+    for index, fallback in enumerate(evidence.when_down):
+        yield from _of_fallback(("when_down", index), fallback, entry)
     is_below = evidence.estimate is not None and evidence.estimate < evidence.floor - _CLOSE
     if entry.status == "certified" and is_below:
         yield ("estimate",), "is below the floor, and yet the status is certified"
@@ -96,6 +99,22 @@ def _wrong_counts(evidence: Evidence) -> Iterator[tuple[tuple[str | int, ...], s
     confidence = evidence.bar.get("confidence")
     if isinstance(confidence, float) and not 0 < evidence.alpha_spent <= 1 - confidence + _CLOSE:
         yield ("alpha_spent",), f"is no share of the error at confidence {confidence:g}"
+
+
+def _of_fallback(
+    place: tuple[str | int, ...], found: FallbackEvidence, entry: WorkflowPolicy
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    to = None if entry.escalation is None else entry.escalation.to
+    route = (entry.model, to, *entry.fallbacks)
+    yield from _crossed_bounds(place, found.estimate, found.lower_bound, None)
+    for key, aliases in (("model", (found.model,)), ("down", found.down)):
+        for alias in aliases:
+            if alias not in route:
+                yield (*place, key), f"{alias!r} is no model of the route"
+    if (found.meets_bar == "missed") != bool(found.misses):
+        yield (*place, "misses"), f"does not go with {found.meets_bar!r}"
+    if (found.cases == 0) != (found.meets_bar == "not_measured"):
+        yield (*place, "cases"), f"{found.cases} do not go with {found.meets_bar!r}"
 
 
 def _crossed_bounds(

@@ -87,7 +87,18 @@ def problems_of(text: str) -> tuple[str, ...]:
         (
             "input_usd_per_mtok: 0.1",
             "input_usd_per_mtok: -0.1",
-            "p.yaml:20: models.small.price: input_usd_per_mtok must not be negative, got -0.1",
+            "p.yaml:21: models.small.price.input_usd_per_mtok: must not be negative, got -0.1",
+        ),
+        (
+            "input_usd_per_mtok: 0.1",
+            "steps: [{above_input_tokens: 9, input_usd_per_mtok: -1, output_usd_per_mtok: 1}]",
+            "p.yaml:21: models.small.price.steps[0].input_usd_per_mtok: must not be negative, "
+            "got -1",
+        ),
+        (
+            "input_usd_per_mtok: 0.1",
+            "input_usd_per_mtok: cheap",
+            "p.yaml:21: models.small.price.input_usd_per_mtok: expected a number, got 'cheap'",
         ),
         ("name: small-1", "name: ''", "p.yaml:13: models.small.name: is empty"),
         ("endpoint: local", "endpoint: ''", "p.yaml:11: models.small.endpoint: is empty"),

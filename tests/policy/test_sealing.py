@@ -12,8 +12,10 @@ from policy.sample import POLICY
 from calibrate.policy import (
     Attempt,
     Escalation,
+    FallbackEvidence,
     Override,
     PolicyModel,
+    PolicyPrice,
     Rejected,
     RoutedWorkflow,
     ServingLimits,
@@ -30,6 +32,16 @@ ENTRY = sealed(
     ),
     POLICY.models,
 )
+LARGE = FallbackEvidence(
+    "large",
+    ("small",),
+    "missed",
+    *(120, 3.1, "measured"),
+    estimate=0.71,
+    lower_bound=0.62,
+    misses=("quality",),
+)
+UNMEASURED = FallbackEvidence("large", ("small",), "not_measured", 0, 3.1, "estimated")
 ROUTE = "the route was edited"
 MODEL = "a model that the route names is not as it was when the route was decided"
 EVIDENCE = "the evidence or its inputs were edited"
@@ -108,7 +120,7 @@ def test_another_model_in_the_route_is_two_edits() -> None:
     [
         {"base_url": "http://127.0.0.1:8/v1"},
         {"name": "small-2"},
-        {"price": {"input_usd_per_mtok": 0.2}},
+        {"price": PolicyPrice(input_usd_per_mtok=0.2)},
         {"parameters": {"temperature": 1}},
         {"api_key_env": None},
     ],
@@ -153,6 +165,33 @@ def test_a_model_that_was_edited_is_told_of_each_route_that_names_it(
             [
                 "evidence.rejected.0.lower_bound: 0.95 is above the estimate of 0.9",
                 "evidence.rejected.0.upper_bound: 0.84 is below the estimate of 0.9",
+            ],
+        ),
+        ({"when_down": (LARGE,)}, []),
+        ({"when_down": (UNMEASURED,)}, []),
+        (
+            {"when_down": (LARGE, replace(LARGE, lower_bound=0.9))},
+            ["evidence.when_down.1.lower_bound: 0.9 is above the estimate of 0.71"],
+        ),
+        (
+            {"when_down": (replace(LARGE, model="xl", down=("small", "medium")),)},
+            [
+                "evidence.when_down.0.model: 'xl' is no model of the route",
+                "evidence.when_down.0.down: 'medium' is no model of the route",
+            ],
+        ),
+        (
+            {"when_down": (replace(LARGE, misses=()), replace(LARGE, meets_bar="certified"))},
+            [
+                "evidence.when_down.0.misses: does not go with 'missed'",
+                "evidence.when_down.1.misses: does not go with 'certified'",
+            ],
+        ),
+        (
+            {"when_down": (replace(UNMEASURED, cases=3), replace(LARGE, cases=0))},
+            [
+                "evidence.when_down.0.cases: 3 do not go with 'not_measured'",
+                "evidence.when_down.1.cases: 0 do not go with 'missed'",
             ],
         ),
     ],

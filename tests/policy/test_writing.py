@@ -22,12 +22,16 @@ from calibrate.policy import (
     Attempt,
     Digests,
     Escalation,
+    FallbackEvidence,
     Override,
     Policy,
     PolicyModel,
     PolicyOrigin,
+    PolicyPrice,
+    PriceStep,
     Rejected,
     Routes,
+    Scale,
     ServingLimits,
     WorkflowPolicy,
     dump_policy,
@@ -38,7 +42,7 @@ from calibrate.policy import (
     write_policy,
 )
 from calibrate.policy.locking import locked
-from calibrate.pricing import SteppedPrice, TokenPrice
+from calibrate.pricing import SteppedPrice, TokenPrice, policy_price
 
 OLD = Path(__file__).parent / "old"
 
@@ -69,6 +73,12 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
+USD = st.floats(0, 1e9)
+RATES = (USD, USD, st.none() | USD, st.none() | USD)
+STEPS = st.builds(PriceStep, st.integers(0, 10**7), *RATES)
+PRICES = st.builds(PolicyPrice, *RATES, steps=st.lists(STEPS, max_size=2).map(tuple)) | st.builds(
+    PolicyPrice, usd_per_hour=USD, concurrency=st.integers(1, 4096)
+)
 MODELS = st.builds(
     PolicyModel,
     endpoint=NAMES,
@@ -79,7 +89,7 @@ MODELS = st.builds(
     method=st.sampled_from(["chat", "nearest_example"]),
     context_window=st.none() | st.integers(1, 10**7),
     parameters=st.dictionaries(TEXTS, JSON, max_size=3),
-    price=st.dictionaries(TEXTS, st.floats(0, 1e9), max_size=3),
+    price=st.none() | PRICES,
     origin=st.none() | st.builds(PolicyOrigin, st.booleans(), TEXTS),
 )
 VERDICTS = st.sampled_from(["certified", "failed", "undecided"])
@@ -93,6 +103,21 @@ REJECTED = st.builds(
     lower_bound=st.none() | NUMBERS,
     upper_bound=st.none() | NUMBERS,
 )
+FALLBACKS = st.builds(
+    FallbackEvidence,
+    model=TEXTS,
+    down=st.lists(TEXTS, max_size=2).map(tuple),
+    meets_bar=st.sampled_from(["certified", "undecided", "missed", "not_measured"]),
+    cases=st.integers(),
+    cost_usd_per_1k_requests=NUMBERS,
+    cost_basis=st.sampled_from(["measured", "estimated"]),
+    failed_calls=st.integers(),
+    estimate=st.none() | NUMBERS,
+    lower_bound=st.none() | NUMBERS,
+    latency_p95_s=st.none() | NUMBERS,
+    misses=st.lists(TEXTS, max_size=2).map(tuple),
+)
+SCALES = st.builds(Scale, TEXTS, st.none(), st.sampled_from([None, sys.float_info.max]))
 ATTEMPTS = st.builds(Attempt, TEXTS, st.integers(), VERDICTS, TEXTS, TEXTS)
 DAYS = st.dates().map(lambda day: day.isoformat())
 
@@ -113,13 +138,16 @@ def entries(draw: Any, models: dict[str, PolicyModel]) -> WorkflowPolicy:
         rejected=tuple(draw(st.lists(REJECTED, max_size=2))),
         family=draw(st.sampled_from([None, "holm", "bh"])),
         cases_to_settle=draw(st.none() | st.integers()),
+        when_down=tuple(draw(st.lists(FALLBACKS, max_size=2))),
     )
     return replace(
         base,
         tier=draw(TEXTS),
         model=chosen,
         fallbacks=tuple(draw(st.lists(other, max_size=2, unique=True))),
-        escalation=draw(st.none() | st.builds(Escalation, TEXTS, NUMBERS, other)),
+        escalation=draw(
+            st.none() | st.builds(Escalation, TEXTS, NUMBERS, other, st.none() | SCALES)
+        ),
         over_context=draw(st.none() | other),
         limits=ServingLimits(
             draw(st.integers(1)),
@@ -405,7 +433,7 @@ def test_the_routes_of_routes_are_the_same() -> None:
 
 def test_a_price_in_steps_is_read_back_as_it_was_written() -> None:
     first = TokenPrice(Decimal(1), Decimal(2))
-    price = SteppedPrice(first, ((200_000, TokenPrice(Decimal(2), Decimal(4))),)).to_json()
+    price = policy_price(SteppedPrice(first, ((200_000, TokenPrice(Decimal(2), Decimal(4))),)))
     policy = Policy(1, "x", models={"m": PolicyModel("e", "openai", "m", price=price)})
     text = dump_policy(policy)
     assert parsed(text) == policy
