@@ -35,7 +35,7 @@ commands:
   verify   does a deployed gateway still say what the policy says?
   route    what the policy says for a request
   project  what the traffic costs by the baseline, the policy and each alternative
-  report   render the HTML again from recorded answers, offline
+  report   render the HTML again from stored answers, offline, or serve it live
   replay   decide from a table of outcomes that already exist
   audit    simulate calibrations with known truth and count the broken promises
   cache    what is stored of the models' answers: show, thin out, export
