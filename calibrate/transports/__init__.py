@@ -11,24 +11,29 @@ from calibrate.transports.base import Sent, Transport
 __all__ = ["CHOICE", "Sent", "Transport", "open_transport"]
 
 CHOICE = "CALIBRATE_TRANSPORT"
-_NAMES = ("fast", "standard")
+_NAMES = ("direct", "fast", "standard")
 
 
 def open_transport(connections: int) -> Transport:
     """Return the transport of a run, which opens at most so many connections at a time.
 
-    It is the fast one (aiohttp), unless the environment variable `CALIBRATE_TRANSPORT` says
-    `standard` (httpx) or names a proxy that is not spoken to in plain HTTP, such as SOCKS. Their
-    libraries are loaded only here, when something is asked. Raises `ProviderError` where the
-    environment's proxies or certificates cannot be used.
+    The environment variable `CALIBRATE_TRANSPORT` names it: `direct` (httptools over sockets, the
+    usual one), `fast` (aiohttp) or `standard` (httpx). Where the environment names proxies it is
+    at least the fast one, and the standard one where they are not spoken to in plain HTTP, such as
+    SOCKS. Their libraries are loaded only here, when something is asked. Raises `ProviderError`
+    where the environment's proxies or certificates cannot be used.
     """
-    wanted = os.environ.get(CHOICE) or "fast"
+    wanted = os.environ.get(CHOICE) or "direct"
     if wanted not in _NAMES:
-        raise ConfigError(
-            f"{CHOICE}: {wanted!r} is neither `fast` nor `standard`{did_you_mean(wanted, _NAMES)}"
-        )
+        names = ", ".join(f"`{name}`" for name in _NAMES)
+        raise ConfigError(f"{CHOICE}: {wanted!r} is none of {names}{did_you_mean(wanted, _NAMES)}")
     try:
-        if wanted == "fast" and proxies.are_plain(proxies.from_environment()):
+        named = proxies.from_environment()
+        if wanted == "direct" and not named:
+            from calibrate.transports.direct import DirectTransport
+
+            return DirectTransport(connections)
+        if wanted != "standard" and proxies.are_plain(named):
             from calibrate.transports.fast import AiohttpTransport
 
             return AiohttpTransport(connections)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,6 +26,7 @@ __all__ = [
 
 # Nothing was asked before there is a connection, so this wait is short and costs nothing.
 CONNECT_TIMEOUT_S = 15.0
+_CREDENTIALS = re.compile(r"(?<=//)[^/]*@")
 ACCEPTED_HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "calibrate"}
 
 
@@ -57,7 +59,8 @@ def timed_out(timeout_s: float) -> Failure:
 
 
 def no_address(call: Call) -> Failure:
-    return Failure(FailureReason.UNREACHABLE, bounded(f"{call.url} is no address"))
+    shown = _CREDENTIALS.sub("", call.url)
+    return Failure(FailureReason.UNREACHABLE, bounded(f"{shown} is no address"))
 
 
 def unreachable(why: object) -> Failure:
@@ -69,8 +72,8 @@ def broken(error: Exception) -> Failure:
     return Failure(FailureReason.BAD_RESPONSE, bounded(why))
 
 
-def too_large(call: Call) -> Failure:
-    return Failure(FailureReason.BAD_RESPONSE, f"over {call.most_bytes:,} bytes")
+def too_large(most_bytes: int) -> Failure:
+    return Failure(FailureReason.BAD_RESPONSE, f"over {most_bytes:,} bytes")
 
 
 def unsendable() -> Failure:

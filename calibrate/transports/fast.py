@@ -77,7 +77,7 @@ class AiohttpTransport:
             while part := await response.content.readany():
                 body += part
                 if len(body) > call.most_bytes:
-                    return too_large(call)
+                    return too_large(call.most_bytes)
             return Sent(response.status, bytes(body), response.headers)
 
     def _proxy(self, url: str) -> str | None:

@@ -77,5 +77,5 @@ class HttpxTransport:
             async for part in response.aiter_bytes():
                 body += part
                 if len(body) > call.most_bytes:
-                    return too_large(call)
+                    return too_large(call.most_bytes)
             return Sent(response.status_code, bytes(body), response.headers)

@@ -16,7 +16,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(params=["fast", "standard"])
+@pytest.fixture(params=["direct", "fast", "standard"])
 def chosen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Choose a transport as a user does, and return its name: a test runs once with each."""
     name: str = request.param

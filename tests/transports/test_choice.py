@@ -6,6 +6,7 @@ import pytest
 
 from calibrate.errors import CalibrateError, ConfigError, ProviderError
 from calibrate.transports import CHOICE, open_transport
+from calibrate.transports.direct import DirectTransport
 from calibrate.transports.fast import AiohttpTransport
 from calibrate.transports.standard import HttpxTransport
 
@@ -25,13 +26,18 @@ def refusal(kind: type[CalibrateError]) -> str:
     return str(caught.value)
 
 
-def test_the_fast_transport_is_the_usual_one() -> None:
-    assert opened() is AiohttpTransport
+def test_the_direct_transport_is_the_usual_one() -> None:
+    assert opened() is DirectTransport
 
 
 @pytest.mark.parametrize(
     ("wanted", "kind"),
-    [("fast", AiohttpTransport), ("standard", HttpxTransport), ("", AiohttpTransport)],
+    [
+        ("direct", DirectTransport),
+        ("fast", AiohttpTransport),
+        ("standard", HttpxTransport),
+        ("", DirectTransport),
+    ],
 )
 def test_the_user_may_choose(monkeypatch: pytest.MonkeyPatch, wanted: str, kind: type) -> None:
     monkeypatch.setenv(CHOICE, wanted)
@@ -41,24 +47,31 @@ def test_the_user_may_choose(monkeypatch: pytest.MonkeyPatch, wanted: str, kind:
 def test_a_choice_that_is_none_is_an_error_for_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CHOICE, "standart")
     assert refusal(ConfigError) == (
-        "CALIBRATE_TRANSPORT: 'standart' is neither `fast` nor `standard`; did you mean 'standard'?"
+        "CALIBRATE_TRANSPORT: 'standart' is none of `direct`, `fast`, `standard`; "
+        "did you mean 'standard'?"
     )
 
 
+@pytest.mark.parametrize("wanted", ["", "direct", "fast"])
 @pytest.mark.parametrize(
     ("variable", "proxy", "kind"),
     [
         ("HTTPS_PROXY", "http://127.0.0.1:1", AiohttpTransport),
         ("ALL_PROXY", "http://127.0.0.1:1", AiohttpTransport),
         ("HTTPS_PROXY", "https://127.0.0.1:1", HttpxTransport),
-        ("TRAVIS_APT_PROXY", "socks5://127.0.0.1:1", AiohttpTransport),
     ],
 )
-def test_a_proxy_that_is_not_spoken_to_in_plain_http_takes_the_standard_transport(
-    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, kind: type
+def test_a_proxy_takes_a_transport_that_knows_its_kind(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, variable: str, proxy: str, kind: type
 ) -> None:
+    monkeypatch.setenv(CHOICE, wanted)
     monkeypatch.setenv(variable, proxy)
     assert opened() is kind
+
+
+def test_a_proxy_for_something_else_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAVIS_APT_PROXY", "socks5://127.0.0.1:1")
+    assert opened() is DirectTransport
 
 
 def test_a_socks_proxy_without_its_package_is_an_error_that_names_the_package(

@@ -1,17 +1,16 @@
-"""What both transports do alike, each over real connections."""
+"""What all transports do alike, each over real connections."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 from loopback import Loopback, Response, Script, chat, dropped, error, refused_port
+from raw_server import full
 from sending import failure, send, send_all
 
 from calibrate.completion import Failure, FailureReason
@@ -27,19 +26,6 @@ def ask(script: Script | Response, timeout_s: float = 20.0) -> Sent | Failure:
 
 
 pytestmark = pytest.mark.usefixtures("chosen")
-
-
-@contextmanager
-def _full() -> Iterator[str]:
-    """Yield the address of a server whose queue is full: it lets nobody in."""
-    with socket.socket() as server, socket.socket() as first:
-        server.bind(("127.0.0.1", 0))
-        server.listen(0)
-        first.connect(server.getsockname())
-        with socket.socket() as second:
-            second.setblocking(False)
-            second.connect_ex(server.getsockname())
-            yield f"http://127.0.0.1:{server.getsockname()[1]}/v1"
 
 
 # What is sent, and what comes back
@@ -178,9 +164,10 @@ def test_a_host_that_nobody_knows_is_unreachable(host: str) -> None:
 def test_no_connection_in_time_is_unreachable_and_not_a_time_out(
     monkeypatch: pytest.MonkeyPatch, chosen: str
 ) -> None:
-    monkeypatch.setattr(f"calibrate.transports.{chosen}.CONNECT_TIMEOUT_S", 0.2)
-    with _full() as url:
-        reply = send(url)
+    module = "connecting" if chosen == "direct" else chosen
+    monkeypatch.setattr(f"calibrate.transports.{module}.CONNECT_TIMEOUT_S", 0.2)
+    with full() as (host, port):
+        reply = send(f"http://{host}:{port}/v1")
     assert failure(reply, FailureReason.UNREACHABLE).startswith("cannot be reached: ")
 
 
