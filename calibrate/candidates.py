@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from calibrate.completion import ChatMessage, Request, Usage, estimated_tokens
+from calibrate.completion import ChatMessage, Parameters, Request, Usage, estimated_tokens
 from calibrate.config import Model, Tiers, Workflow
 from calibrate.dataset import Case
 from calibrate.errors import CalibrateError, ConfigError
@@ -15,7 +15,15 @@ from calibrate.pricing import Price, listing_of
 from calibrate.prompts import Prompt, input_text
 from calibrate.providers import provider
 
-__all__ = ["Candidate", "Field", "Inapplicable", "chat_request", "embedding_request", "field_of"]
+__all__ = [
+    "Candidate",
+    "ChatForm",
+    "Field",
+    "Inapplicable",
+    "chat_form",
+    "embedding_request",
+    "field_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +95,29 @@ def field_of(
     return Field(tuple(candidates), baseline, tuple(inapplicable))
 
 
-def chat_request(
-    candidate: Candidate, workflow: Workflow, messages: tuple[ChatMessage, ...], repeat: int
-) -> Request:
-    """Return the request that puts a rendered prompt to a chat model."""
+@dataclass(frozen=True, slots=True)
+class ChatForm:
+    """What all of a candidate's requests to a workflow's prompt have in common."""
+
+    kind: str
+    name: str
+    parameters: Parameters
+    logprobs: bool
+
+    def request(self, messages: tuple[ChatMessage, ...], repeat: int = 0) -> Request:
+        """Return the request that puts a rendered prompt to the model."""
+        return Request(
+            kind=self.kind,
+            name=self.name,
+            messages=messages,
+            parameters=self.parameters,
+            logprobs=self.logprobs,
+            repeat=repeat,
+        )
+
+
+def chat_form(candidate: Candidate, workflow: Workflow) -> ChatForm:
+    """Return the form in which a chat model is asked for this workflow."""
     own = dict(candidate.model.parameters)
     wants_logprobs = own.pop("logprobs", True) and provider(candidate.kind).SUPPORTS_LOGPROBS
     asked = {
@@ -98,16 +125,12 @@ def chat_request(
         "stop": workflow.stop,
         "output_schema": workflow.output_schema,
     }
-    return Request(
+    given = {name: value for name, value in asked.items() if value is not None}
+    return ChatForm(
         kind=candidate.kind,
         name=candidate.model.name,
-        messages=messages,
-        parameters={
-            **own,
-            **{name: value for name, value in asked.items() if value is not None},
-        },
+        parameters=Parameters({**own, **given}),
         logprobs=bool(wants_logprobs),
-        repeat=repeat,
     )
 
 

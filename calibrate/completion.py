@@ -15,14 +15,17 @@ from types import NoneType
 from typing import Any
 
 from calibrate.fingerprint import canonical_bytes
+from calibrate.policy.inputs import CHARACTERS_PER_TOKEN, estimated_tokens
 
 __all__ = [
+    "CHARACTERS_PER_TOKEN",
     "MALFORMED_REPLY",
     "TOP_LOGPROBS",
     "ChatMessage",
     "Completion",
     "Failure",
     "FailureReason",
+    "Parameters",
     "Reply",
     "Request",
     "TokenLogprob",
@@ -33,8 +36,6 @@ __all__ = [
     "reply_to_json",
 ]
 
-CHARACTERS_PER_TOKEN = 4  # a rule of thumb, for models whose tokeniser is not known
-TOKENS_PER_MESSAGE = 4
 TOP_LOGPROBS = 5  # alternatives asked for at each answer token, where the endpoint has them
 
 
@@ -42,6 +43,15 @@ TOP_LOGPROBS = 5  # alternatives asked for at each answer token, where the endpo
 class ChatMessage:
     role: str
     content: str
+
+
+class Parameters(dict[str, Any]):
+    """Parameters that many requests share, and that nobody changes any more."""
+
+    @cached_property
+    def canonical(self) -> str:
+        """The canonical text, made once for all of the requests."""
+        return canonical_bytes(self).decode()
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class Request:
     name: str
     messages: tuple[ChatMessage, ...] = ()  # a chat, or
     input: str | None = None  # a text to embed
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=Parameters)
     logprobs: bool = False
     repeat: int = 0
 
@@ -69,7 +79,8 @@ class Request:
 
     def _canonical(self) -> str:
         """Return the canonical text of `to_json`; put together, for every request needs it."""
-        parameters = canonical_bytes(dict(self.parameters)).decode()
+        shared = self.parameters
+        parameters = (shared if isinstance(shared, Parameters) else Parameters(shared)).canonical
         logprobs = "true" if self.logprobs else "false"
         if self.input is not None:
             before, after = f'"input":{_quoted(self.input)},', ""
@@ -285,9 +296,3 @@ def _unpacked(text: str) -> tuple[float, ...]:
 def as_float16(vector: list[float]) -> tuple[float, ...]:
     """Round an embedding as a recording would, so that live and replayed runs see the same."""
     return _unpacked(_packed(tuple(vector)))
-
-
-def estimated_tokens(texts: list[str]) -> int:
-    """Return about how many tokens some messages are: a pure formula, the same everywhere."""
-    characters = sum(len(text) for text in texts)
-    return -(-characters // CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE * len(texts)

@@ -8,13 +8,13 @@ from decimal import Decimal
 from math import ceil
 
 from calibrate.candidates import Candidate, Field
+from calibrate.cascade import find_cascades
 from calibrate.client import Client, most_usd
 from calibrate.completion import Request, Usage, estimated_tokens
 from calibrate.criteria import GatePlan, cascade_alpha, design_rate, plan_gate
 from calibrate.dataset import Case
 from calibrate.decide import CASCADES, Calibration, choose_route
 from calibrate.errors import ModelMoved
-from calibrate.escalate import find_cascades
 from calibrate.gate import Outcome, Verdict, judge, next_look, not_asked
 from calibrate.methods import Ask, Method, method_for
 from calibrate.runner import run_trials
@@ -24,11 +24,22 @@ from calibrate.stats.plan import Characteristics, operating_characteristics
 from calibrate.task import Task
 from calibrate.trial import AnyTrial
 
-__all__ = ["ByRounds", "CandidatePlan", "Share", "TaskPlan", "Watcher", "calibrate", "plan"]
+__all__ = [
+    "ByRounds",
+    "CandidatePlan",
+    "Share",
+    "TaskPlan",
+    "Watcher",
+    "asks_of",
+    "calibrate",
+    "gates_of",
+    "plan",
+]
 
 
-BATCH = 8  # cases asked together where a verdict could fall any moment
-LOOKS = 64  # about so many at most where each takes long: bets are computed anew at every look
+BATCH = 8  # cases asked together where a verdict could fall any moment, and at least
+MORE = 0.01  # of those seen, at least: each look is at all of them, so that many take long
+LOOKS = 64  # about so many at most where each takes longer: bets are computed anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +165,7 @@ async def _calibrate_once(
     watcher.begin()
     chosen_cases = task.cases[:cases]
     field = task.field
-    gates = _gates(task, chosen_cases, share)
+    gates = gates_of(task, chosen_cases, share)
     asking = {}
     askable_cases = _askable(field, gates, chosen_cases)
     for candidate, askable in zip(field.candidates, askable_cases, strict=True):
@@ -268,7 +279,8 @@ async def _sequential(
     verdict = judge(gate, alias, tier, prefix, critical, rival)
     while not verdict.is_settled:
         # Up to where a line could be crossed at the earliest, every case is needed anyway.
-        least = BATCH if gate.test == "exact" else max(BATCH, gate.most_cases // LOOKS)
+        few = MORE * seen if gate.test == "exact" else gate.most_cases / LOOKS
+        least = max(BATCH, int(few))
         end = max(next_look(gate, prefix, rival), seen + max(least, least_round))
         batch = cases[seen:end]
         if has_rival:
@@ -287,7 +299,7 @@ def plan(
     """Return what a run would ask and cost at most, and whether it can certify; asks nothing."""
     chosen_cases = task.cases[:cases]
     bar = task.workflow.bar
-    gates = _gates(task, chosen_cases, share or Share({}))
+    gates = gates_of(task, chosen_cases, share or Share({}))
     rows = []
     asked = _askable(task.field, gates, chosen_cases)
     for candidate, gate, askable in zip(task.field.candidates, gates, asked, strict=True):
@@ -300,7 +312,21 @@ def plan(
     )
 
 
-def _gates(task: Task, cases: Sequence[Case], share: Share) -> list[GatePlan]:
+def asks_of(task: Task, client: Client, *, share: Share | None = None) -> list[Ask]:
+    """Return all that a run of a workflow could ask at most, each request once; asks nothing."""
+    gates = gates_of(task, task.cases, share or Share({}))
+    asks: dict[tuple[str, str], Ask] = {}
+    asked = _askable(task.field, gates, task.cases)
+    for candidate, gate, askable in zip(task.field.candidates, gates, asked, strict=True):
+        method = _method(task, candidate, client)
+        for find in (_asks, _further_asks):
+            for ask in find(candidate, method, askable, gate.repeats):
+                asks.setdefault((ask.endpoint, ask.request.key), ask)
+    return list(asks.values())
+
+
+def gates_of(task: Task, cases: Sequence[Case], share: Share) -> list[GatePlan]:
+    """Return what each candidate is held against in a run of these cases, in their order."""
     return [
         plan_gate(
             task.workflow.bar,

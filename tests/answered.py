@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrate.cache import Recorded, Recordings, write_recordings
-from calibrate.candidates import chat_request
+from calibrate.candidates import chat_form
 from calibrate.completion import Completion, Failure, FailureReason, Usage
 from calibrate.project import load_project
 from calibrate.task import load_task
@@ -46,7 +46,7 @@ def record(
     for alias, missed in wrong.items():
         for case in task.cases[:first]:
             number = int(case.id.removeprefix("m-"))
-            request = chat_request(by_alias[alias], task.workflow, task.prompt.messages(case), 0)
+            request = chat_form(by_alias[alias], task.workflow).request(task.prompt.messages(case))
             text = "normal" if number in missed else "urgent"
             reply: Completion | Failure = Completion(
                 Usage(20, 1), by_alias[alias].model.name, 0.5, text=text

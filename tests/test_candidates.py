@@ -9,7 +9,7 @@ from calibrate.candidates import (
     Candidate,
     Field,
     Inapplicable,
-    chat_request,
+    chat_form,
     embedding_request,
     field_of,
 )
@@ -183,7 +183,7 @@ MESSAGES = (ChatMessage("user", "Hi"),)
 
 def test_a_chat_request_holds_the_models_parameters_and_the_workflows_wishes() -> None:
     flow = workflow(stop=["\n"], output_schema={"type": "object"})
-    assert chat_request(candidate("large"), flow, MESSAGES, 2) == Request(
+    assert chat_form(candidate("large"), flow).request(MESSAGES, 2) == Request(
         "openai",
         "large-1",
         messages=MESSAGES,
@@ -198,11 +198,11 @@ def test_a_chat_request_holds_the_models_parameters_and_the_workflows_wishes() -
 
 
 def test_log_probabilities_are_asked_for_where_there_are_any_and_they_are_wanted() -> None:
-    assert not chat_request(candidate("twin-a"), workflow(), MESSAGES, 0).logprobs
+    assert not chat_form(candidate("twin-a"), workflow()).request(MESSAGES).logprobs
     models = tiers().models
     silent = models["large"].model_copy(update={"parameters": {"logprobs": False, "top_p": 1}})
     found = field(tiers(models=models | {"large": silent}))
-    request = chat_request(candidate("large", found), workflow(), MESSAGES, 0)
+    request = chat_form(candidate("large", found), workflow()).request(MESSAGES)
     assert not request.logprobs
     assert request.parameters == {"top_p": 1, "max_output_tokens": 8}
 

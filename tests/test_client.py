@@ -85,6 +85,7 @@ class Desk:
                     budget=self.budget,
                     offline=self.offline,
                     read_stored=self.read_stored,
+                    keep_given=True,
                     clock=self.time.clock,
                     sleep=self.time.sleep,
                 )
@@ -576,26 +577,31 @@ def test_identical_requests_in_flight_are_asked_once(tmp_path: Path) -> None:
     assert len(server.received) == 1
 
 
-def test_when_one_of_several_askers_gives_up_the_others_are_answered(tmp_path: Path) -> None:
-    first_left = threading.Event()
+@pytest.mark.parametrize(("which", "requests"), [(0, 2), (1, 1)])
+def test_when_the_one_who_asks_gives_up_the_next_asks_again(
+    tmp_path: Path, which: int, requests: int
+) -> None:
+    arrived, given_up = threading.Event(), threading.Event()
 
     def script(_: Received) -> Response:
-        first_left.wait(20)
+        arrived.set()
+        given_up.wait(20)
         return chat("a")
 
-    async def use(client: Client) -> Answer:
-        first, second = (asyncio.ensure_future(client.ask("e", ask(), FREE)) for _ in range(2))
-        await asyncio.sleep(0.05)
-        first.cancel()
+    async def use(client: Client) -> list[Answer]:
+        askers = [asyncio.ensure_future(client.ask("e", ask(), FREE)) for _ in range(2)]
+        await asyncio.to_thread(arrived.wait, 20)
+        leaver = askers.pop(which)
+        leaver.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await first
-        first_left.set()
-        return await second
+            await leaver
+        given_up.set()
+        return await asyncio.gather(*askers)
 
     with Loopback(script) as server:
-        answer: Answer = desk(tmp_path, server).run(use)
+        (answer,) = desk(tmp_path, server).run(use)
     assert isinstance(answer.reply, Completion)
-    assert len(server.received) == 1
+    assert len(server.received) == requests
 
 
 def test_a_client_that_is_closed_ends_what_is_in_flight_and_counts_it_as_paid(
@@ -630,7 +636,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("transport", ["fast", "standard"])
+@pytest.mark.parametrize("transport", ["direct", "fast", "standard"])
 def test_on_a_bad_server_every_request_is_answered_or_accounted_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:

@@ -21,7 +21,7 @@ def test_a_project_is_read(project) -> None:
     found = load_project(project.root)
     assert list(found.workflows) == ["triage"]
     assert found.tiers.baseline_model == "large"
-    assert found.tiers.tier_of("medium") == "balanced"
+    assert found.tiers.tiers["balanced"] == ["medium"]
     assert found.tiers.models["small"].price.output_usd_per_mtok == Decimal("0.2")
     bar = found.workflow("triage").bar
     assert (bar.floor, bar.alpha) == (0.5, 0.1)

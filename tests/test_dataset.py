@@ -313,7 +313,7 @@ def test_a_file_of_over_a_gigabyte_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_unpacks_to_more_than_is_allowed_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("calibrate.dataset.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("calibrate.dataset.rows.MAX_FILE_BYTES", 1000)
     packed = gzip.compress(b"\n" * 1_000_000)[:900]
     assert problems_of(tmp_path, "d.jsonl.gz", packed) == (
         "d.jsonl.gz: over 1,000 bytes once unpacked",

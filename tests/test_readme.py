@@ -30,7 +30,10 @@ def test_the_policy_is_read_as_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_shown_service_escalates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    names: dict[str, Any] = {"ask": lambda model, ticket: (model.name, {})}
+    names: dict[str, Any] = {
+        "ask": lambda model, ticket: (model.name, {}),
+        "SYSTEM": "Sort tickets.",
+    }
     exec(block("should_escalate"), names)  # noqa: S102 - our own README
     assert names["answer"]("Where is my parcel?") == "Qwen2.5-Coder-0.5B-Instruct-Q4_K_M"
 

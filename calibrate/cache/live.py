@@ -8,12 +8,14 @@ not given any more.
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
+import time
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
+
+import orjson
 
 from calibrate.cache.database import broken, model_number, open_database
 from calibrate.completion import (
@@ -24,6 +26,7 @@ from calibrate.completion import (
     reply_from_json,
     reply_to_json,
 )
+from calibrate.providers.base import json_bytes
 
 __all__ = ["Cache", "ModelId"]
 
@@ -44,7 +47,7 @@ _SERVED = (
     "SELECT served.name FROM models JOIN served ON served.model = models.id "
     "WHERE models.base_url = ? AND models.kind = ? AND models.name = ?"
 )
-_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+_FRESH_S = 0.05  # how long names are taken to be as they were; another run may change them
 
 
 class ModelId(NamedTuple):
@@ -62,6 +65,8 @@ class Cache:
         self._path = path
         self._connection = open_database(path) if path.exists() else None
         self._numbers: dict[ModelId, int] = {}
+        self._served: dict[ModelId, frozenset[str]] = {}  # as read a moment ago
+        self._read_at = 0.0
 
     def __enter__(self) -> Cache:
         return self
@@ -82,7 +87,7 @@ class Cache:
             return None
         try:
             row = connection.execute(_SELECT, (_key(request, base_url),)).fetchone()
-            return None if row is None else reply_from_json(json.loads(row[0]))
+            return None if row is None else reply_from_json(orjson.loads(row[0]))
         except (sqlite3.Error, *MALFORMED_REPLY) as error:
             raise broken(self._path, error) from error
 
@@ -96,7 +101,8 @@ class Cache:
         """
         connection = self._opened()
         model = ModelId(base_url, request.kind, request.name)
-        asked, answer = _to_json(request.to_json()), _to_json(reply_to_json(reply))
+        asked = json_bytes(request.to_json()).decode()
+        answer = json_bytes(reply_to_json(reply)).decode()
         served = reply.served_model if isinstance(reply, Completion) else None
         try:
             number = self._number(connection, model)
@@ -104,6 +110,7 @@ class Cache:
             # Nearly every answer is of a name that counts: that takes one statement.
             if served is None or not connection.execute(_KEEP_IF_IT_COUNTS, row).rowcount:
                 _keep_and_count(connection, row, name_counts)
+                self._served.clear()
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
 
@@ -113,10 +120,16 @@ class Cache:
         if connection is None:
             return frozenset()
         try:
-            rows = connection.execute(_SERVED, model).fetchall()
-            return frozenset(row[0] for row in rows) - {_NO_NAME}
+            now = time.monotonic()
+            if now - self._read_at > _FRESH_S:
+                self._read_at = now
+                self._served.clear()
+            if model not in self._served:
+                rows = connection.execute(_SERVED, model).fetchall()
+                self._served[model] = frozenset(row[0] for row in rows) - {_NO_NAME}
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
+        return self._served[model]
 
     def count_names(self, model: ModelId, names: AbstractSet[str]) -> None:
         """Let the answers of these names count for a model, and no others."""
@@ -126,6 +139,7 @@ class Cache:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 _count(connection, number, names)
+            self._served.clear()
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
 

@@ -22,6 +22,7 @@ from calibrate.cli.options import (
     add_project,
     add_workflows,
     chosen_names,
+    confidence_level,
     dollars,
     load_tasks,
     print_json,
@@ -85,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confidence",
         metavar="C",
-        type=_confidence,
+        type=confidence_level,
         default=0.95,
         help="1 - the chance to call any route worse that is not (default: 0.95)",
     )
@@ -104,16 +105,6 @@ def _points(text: str) -> float:
         return float(Fraction(text) / 100)
     except (ArithmeticError, ValueError):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of points") from None
-
-
-def _confidence(text: str) -> float:
-    try:
-        confidence = float(text)
-    except ValueError:
-        confidence = 0.0
-    if not 0.5 < confidence < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0.5 and 1")
-    return confidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,13 @@ from calibrate.dataset import Case
 from calibrate.errors import CacheMiss
 from calibrate.methods import Method, method_for
 from calibrate.policy import Escalation, WorkflowPolicy
-from calibrate.pricing import HourlyPrice
+from calibrate.pricing import HourlyPrice, batch_factor
 from calibrate.project import Project
 from calibrate.projection import (
     Basis,
     Call,
     RequestCost,
     Stated,
-    batch_discount,
     call_usd,
     mean_cost,
     request_cost,
@@ -39,7 +38,8 @@ class _Answered:
     signals: Mapping[str, float]
 
 
-_Answers = dict[tuple[str, int], _Answered]  # by case and repeat
+_Key = tuple[str, int]  # case and repeat
+_Answers = dict[_Key, _Answered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +68,37 @@ class Costing:
         return self._priced(candidate, self._expected(candidate), Basis.ESTIMATED)
 
     async def of_cascade(self, entry: WorkflowPolicy, escalation: Escalation) -> RequestCost:
-        """Return what a request to an escalating route costs; who escalates pays for both calls.
+        """Return what a request to an escalating route costs.
 
-        The policy's figure stands in where the answers or the signal are not stored here.
+        Who escalates pays for both calls, but where the signal is known before the first. The
+        policy's figure stands in where the answers or the signal are not stored here.
         """
         by_alias = {candidate.alias: candidate for candidate in self.task.field.candidates}
         cheap, strong = by_alias[entry.model], by_alias[escalation.to]
         first = await self._known(cheap)
         asked = {case for case, _ in first}
         second = await self._answers(strong, [case for case in self.task.cases if case.id in asked])
-        if not second or not any(escalation.signal in found.signals for found in first.values()):
+        seen = self._seen(escalation, first)
+        if not second or not any(escalation.signal in signals for signals in seen.values()):
             return RequestCost(_per_request(entry.evidence.cost_usd_per_1k_requests), Basis.POLICY)
         amounts = []
         for key, found in first.items():
-            usd, signal = self._usd(cheap, found), found.signals.get(escalation.signal)
-            if (signal is None or signal < escalation.below) and key in second:
-                usd += self._usd(strong, second[key])
+            usd = self._usd(cheap, found)
+            if escalation.reason(seen[key]) is not None and key in second:
+                spared = escalation.is_before_call
+                usd = self._usd(strong, second[key]) + (0 if spared else usd)
             amounts.append(usd)
         return mean_cost(amounts, [found.call.unit for found in first.values()])
+
+    def _seen(self, escalation: Escalation, answers: _Answers) -> dict[_Key, Mapping[str, float]]:
+        """Return the signals of each answer, with that which the policy's weights compute."""
+        if escalation.score is None:
+            return {key: found.signals for key, found in answers.items()}
+        messages = {case.id: self.task.prompt.messages(case) for case in self.task.cases}
+        return {
+            key: escalation.completed(found.signals, [m.content for m in messages[key[0]]])
+            for key, found in answers.items()
+        }
 
     def _usd(self, candidate: Candidate, found: _Answered) -> Decimal:
         discount = discount_of(candidate, self.project)
@@ -177,7 +190,7 @@ def discount_of(candidate: Candidate, project: Project) -> Decimal:
     if isinstance(candidate.price, HourlyPrice):
         return Decimal(0)
     endpoint = project.tiers.endpoints[candidate.model.endpoint]
-    return batch_discount(endpoint.base_url or provider(candidate.kind).DEFAULT_BASE_URL or "")
+    return 1 - batch_factor(endpoint.base_url or provider(candidate.kind).DEFAULT_BASE_URL or "")
 
 
 def _unit(case: Case) -> str:

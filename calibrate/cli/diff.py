@@ -11,7 +11,7 @@ from calibrate.cli.base import open_base
 from calibrate.cli.case_outcomes import Side, compared_cases
 from calibrate.cli.console import data_console
 from calibrate.cli.differences import comparison_json, print_comparison
-from calibrate.cli.options import add_json, add_project, print_json, project_of
+from calibrate.cli.options import add_format, add_project, print_json, project_of
 from calibrate.cli.policy_source import policy_at, revision_of
 from calibrate.comparison import (
     CasesCompared,
@@ -20,7 +20,7 @@ from calibrate.comparison import (
     markdown,
     shortened,
 )
-from calibrate.errors import CalibrateError, ConfigError, UsageError
+from calibrate.errors import CalibrateError, ConfigError
 from calibrate.policy import DEFAULT_PATH, Policy
 from calibrate.project import TIERS_FILE, Project, find_root
 
@@ -41,18 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take an OLD file that does not exist as one without routes",
     )
-    parser.add_argument(
-        "--format",
-        choices=("text", "markdown"),
-        default="text",
-        help="markdown: for a comment on a change, cut to what one can hold (default: text)",
-    )
-    add_json(parser)
+    add_format(parser, "for a comment on a change, cut to what one can hold")
 
 
 def handle(arguments: Namespace) -> int:
-    if arguments.json and arguments.format == "markdown":
-        raise UsageError("give either --json or --format markdown")
     old = policy_at(arguments.old, allow_missing=arguments.allow_missing)
     new = policy_at(arguments.new)
     project = _project(arguments)
@@ -61,7 +53,7 @@ def handle(arguments: Namespace) -> int:
     if to_replay:
         cases = _cases(to_replay, old, new, project, arguments)
         found = found.with_cases(dict(zip(to_replay, cases, strict=True)))
-    if arguments.json:
+    if arguments.format == "json":
         print_json(comparison_json(found))
     elif arguments.format == "markdown":
         print(shortened(markdown(found)), end="")

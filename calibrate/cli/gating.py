@@ -161,10 +161,7 @@ def difference(decided: Calibration, entry: WorkflowPolicy | None, project: Proj
     """Return the first thing in which the committed entry is not what is decided now, in words."""
     if entry is None:
         return ""
-    now, committed = (
-        plain(replace(found, attempts=(), digests=None))  # how it came about, not what it says
-        for found in (policy_entry(decided, project), entry)
-    )
+    now, committed = map(_decided_part, (policy_entry(decided, project), entry))
     for place in _places(now, committed):
         was, found = (_at(entry, place) for entry in (committed, now))
         return (
@@ -172,6 +169,15 @@ def difference(decided: Calibration, entry: WorkflowPolicy | None, project: Proj
             f"gives {found!r}"
         )
     return ""
+
+
+def _decided_part(entry: WorkflowPolicy) -> Any:
+    """Return what an entry says, without how that came about and what decided nothing.
+
+    A run may have measured more of the fallbacks than a decision needs.
+    """
+    evidence = replace(entry.evidence, when_down=())
+    return plain(replace(entry, attempts=(), digests=None, evidence=evidence))
 
 
 def _places(now: Mapping[str, Any], committed: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from calibrate.cli.batching import open_rounds
-from calibrate.cli.interruption import Attempts, until_interrupted
+from calibrate.cli.interruption import until_interrupted
 from calibrate.cli.progress import Progress
 from calibrate.cli.session import open_client, save_recordings
 from calibrate.client import Client, Source
@@ -56,27 +56,27 @@ async def measure(
 
     Ctrl-C ends it with `KeyboardInterrupt`: once in order, twice now. What has arrived is kept.
     """
-    attempts = Attempts(budget)
     with open_client(
         project,
         task.name,
-        attempts,
+        budget,
         offline=arguments.offline,
         read_stored=not arguments.no_cache,
         retry_failed=arguments.retry_failed,
+        keep_given=arguments.record,
     ) as opened:
         async with opened as client:
             is_rate = task.workflow.bar.measure == "pass_rate"
             with (
                 _notes(task, client),
-                Progress(task.name, attempts, is_rate=is_rate) as progress,
+                Progress(task.name, budget, is_rate=is_rate) as progress,
                 _recording(arguments.record, project, task, client),
             ):
                 async with open_rounds(
-                    project, task, client, arguments, attempts, progress.say
+                    project, task, client, arguments, budget, progress.say
                 ) as rounds:
                     work = _at_each(shares, task, client, arguments, rounds, progress)
-                    found = await until_interrupted(work, attempts, progress.say)
+                    found = await until_interrupted(work, budget, progress.say)
     if has_outage(found[-1].verdicts) and found[-1].decision.status is not Status.CERTIFIED:
         raise ProviderError(
             f"{task.name}: too many calls failed for a verdict, most of them with "
@@ -147,7 +147,7 @@ def _commonest_failure(calibration: Calibration) -> str:
 
 
 def _spent(client: Client, budget: Budget) -> Spent:
-    sources = Counter(answer.source for answer in client.given.values())
+    sources = client.sources()
     return Spent(
         sources[Source.ASKED],
         sources[Source.CACHED],

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from calibrate.certificate import rounded
+from calibrate.cli.console import printable
 from calibrate.projection import (
     DAYS_A_MONTH,
     DAYS_A_YEAR,
@@ -35,7 +36,7 @@ _BASES = {
 
 def title(found: Projection) -> str:
     """Return what a projection is about."""
-    return f"{_printable(found.name)}: {found.requests_per_day:,} requests a day"
+    return f"{printable(found.name)}: {found.requests_per_day:,} requests a day"
 
 
 def print_table(found: Projection, console: Console) -> None:
@@ -54,7 +55,7 @@ def print_table(found: Projection, console: Console) -> None:
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
-    print("\n".join([*map(_printable, found.notes), ""]))
+    print("\n".join([*map(printable, found.notes), ""]))
 
 
 def markdown_table(found: Projection) -> str:
@@ -137,7 +138,7 @@ def _cells(found: Projection) -> tuple[list[str], list[list[str]]]:
 
 def _rows(line: Line, baseline: Line) -> Iterator[list[str]]:
     yield [
-        _printable(line.name),
+        printable(line.name),
         _role(line),
         *_amounts(line.day),
         _spread(line.day),
@@ -146,7 +147,7 @@ def _rows(line: Line, baseline: Line) -> Iterator[list[str]]:
     ]
     for part in line.parts:
         name = f"  {percent(None if part.share is None else float(part.share), 0)} {part.name}"
-        yield [_printable(name), "", *_amounts(part.day), "", "", ""]
+        yield [printable(name), "", *_amounts(part.day), "", "", ""]
 
 
 def _amounts(day: Amount) -> Iterator[str]:
@@ -183,11 +184,6 @@ def _basis(line: Line) -> str:
     if cost.basis is Basis.MEASURED:
         return f"{cost.cases:,} case{'' if cost.cases == 1 else 's'}"
     return _BASES[cost.basis]
-
-
-def _printable(text: str) -> str:
-    """Return a name without what a terminal would obey."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _quoted(text: str) -> str:

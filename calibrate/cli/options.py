@@ -16,17 +16,21 @@ from calibrate.project import TIERS_FILE, Project, load_project
 from calibrate.task import Task, load_task
 
 __all__ = [
+    "add_format",
     "add_json",
     "add_project",
     "add_workflows",
     "case_count",
     "chosen_names",
+    "confidence_level",
     "dollars",
     "load_tasks",
     "percentage",
     "policy_so_far",
+    "port_number",
     "print_json",
     "project_of",
+    "rate",
     "shown_path",
     "token_count",
 ]
@@ -50,6 +54,20 @@ def add_workflows(parser: argparse.ArgumentParser) -> None:
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_format(parser: argparse.ArgumentParser, markdown: str) -> None:
+    """Let a command choose among three forms, by `format`; `markdown` says what that one is for."""
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument(
+        "--format",
+        choices=("text", "markdown", "json"),
+        default="text",
+        help=f"markdown: {markdown}; json: one document (default: text)",
+    )
+    forms.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="like --format json"
+    )
 
 
 def project_of(arguments: argparse.Namespace) -> Project:
@@ -112,6 +130,33 @@ def percentage(text: str) -> int:
     """Parse a whole number of percent; for argparse."""
     if not text.isdecimal() or len(text) > 3 or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 1 to 100")
+    return int(text)
+
+
+def rate(text: str) -> float:
+    """Parse a number between 0 and 1, both excluded; for argparse."""
+    return _between(0.0, text)
+
+
+def confidence_level(text: str) -> float:
+    """Parse a number between 0.5 and 1, both excluded; for argparse."""
+    return _between(0.5, text)
+
+
+def _between(low: float, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = low
+    if not low < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between {low:g} and 1")
+    return value
+
+
+def port_number(text: str) -> int:
+    """Parse a TCP port, or 0 for any; for argparse."""
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
 
 

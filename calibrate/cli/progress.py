@@ -12,10 +12,10 @@ from types import TracebackType
 
 from calibrate.candidates import Candidate
 from calibrate.cli.display import Display, View, display_for
-from calibrate.cli.interruption import Attempts
 from calibrate.cli.tally import Tally
 from calibrate.gate import Verdict
 from calibrate.pipeline import Watcher
+from calibrate.pricing import Budget
 from calibrate.trial import AnyTrial
 
 __all__ = ["Progress"]
@@ -30,14 +30,14 @@ class Progress(Watcher):
     def __init__(
         self,
         workflow: str,
-        attempts: Attempts,
+        budget: Budget,
         *,
         is_rate: bool = True,
         display: Display | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._display = display_for(sys.stderr, workflow) if display is None else display
-        self._attempts = attempts
+        self._budget = budget
         self._is_rate = is_rate
         self._clock = clock
         self._tallies: dict[str, Tally] = {}
@@ -108,11 +108,11 @@ class Progress(Watcher):
         if self._current is not None:
             tallies, pace = tuple(self._tallies.values()), self._current.pace(now)
             with suppress(OSError):
-                self._display.show(View(tallies, self._current, self._attempts.in_flight, pace))
+                self._display.show(View(tallies, self._current, self._budget.in_flight, pace))
 
     def _catch_up(self) -> None:
         """Put down to the current model what has been sent and paid since the last time."""
         if self._current is not None:
-            self._current.requests += self._attempts.begun - self._begun
-            self._current.usd += self._attempts.spent_usd - self._spent_usd
-        self._begun, self._spent_usd = self._attempts.begun, self._attempts.spent_usd
+            self._current.requests += self._budget.begun - self._begun
+            self._current.usd += self._budget.spent_usd - self._spent_usd
+        self._begun, self._spent_usd = self._budget.begun, self._budget.spent_usd

@@ -11,7 +11,7 @@ from typing import Any
 from calibrate.cli.console import data_console
 from calibrate.cli.money_table import footnotes, markdown_table, print_table, projection_json
 from calibrate.cli.options import (
-    add_json,
+    add_format,
     add_project,
     add_workflows,
     chosen_names,
@@ -69,8 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_share,
         help="the share of the input that the prompt cache gives (default: as measured)",
     )
-    parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
-    add_json(parser)
+    add_format(parser, "tables for a comment on a change")
 
 
 def handle(arguments: argparse.Namespace) -> int:
@@ -81,14 +80,14 @@ def handle(arguments: argparse.Namespace) -> int:
     else:
         found, lacking = [_of_scenario(arguments.file, arguments)], []
     whole = total(found) if len(found) > 1 else None
-    if arguments.json:
+    if arguments.format == "json":
         print_json(_as_json(found, whole, lacking))
         return 0
     shown = found if whole is None else [*found, whole]
     notes = [*footnotes(found)]
     if lacking:
         notes.append(f"Left out, without `traffic`: {', '.join(lacking)}.")
-    if arguments.markdown:
+    if arguments.format == "markdown":
         print("\n".join([*map(markdown_table, shown), *notes]))
         return 0
     console = data_console()

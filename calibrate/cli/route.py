@@ -66,4 +66,6 @@ def _print(route: Route) -> None:
         print(f"falls back to {', '.join(other.name for other in route.fallbacks)}")
     if route.escalation is not None:
         found = route.escalation
-        print(f"escalates to {found.to} where {found.signal} is below {found.below:g}")
+        scale = "" if found.scale is None else f" ({found.scale})"
+        verb = "goes to" if found.is_before_call else "escalates to"
+        print(f"{verb} {found.to} where {found.signal} is below {found.below:g}{scale}")

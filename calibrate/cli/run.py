@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from calibrate.batches import Detached
-from calibrate.certificate import overtaken, unsettled, weaker, with_entry
+from calibrate.certificate import with_entry
 from calibrate.cli.measuring import Measured, Spent, measure
 from calibrate.cli.options import (
     add_json,
@@ -37,7 +37,9 @@ from calibrate.pipeline import Share
 from calibrate.policy import DEFAULT_PATH, Policy, update_policy, utc_today
 from calibrate.pricing import Budget
 from calibrate.project import Project
+from calibrate.replacing import overtaken, unsettled, weaker
 from calibrate.report import write_reports
+from calibrate.report.index import Totals, totals_of
 from calibrate.task import Task
 
 DESCRIPTION = "Measure a workflow's models, cheapest first; write the policy and the report."
@@ -129,7 +131,8 @@ def handle(arguments: argparse.Namespace) -> int:
         for c in found
     }
     if done or not failed:
-        _print(arguments, done, [shown_path(path) for path in paths], written)
+        totals = totals_of(policy, project)
+        _print(arguments, done, [shown_path(path) for path in paths], written, totals)
     failed += [PolicyError(f"{name}: {why}") for name, why in held.items()]
     _print_failed(failed)
     return _status(found, failed)
@@ -239,6 +242,7 @@ def _print(
     done: list[tuple[Calibration, Spent]],
     reports: list[str],
     policy: dict[str, str | None],
+    totals: Totals | None,
 ) -> None:
     if arguments.json:
         rows = [
@@ -255,7 +259,13 @@ def _print(
             for (calibration, spent), report in zip(done, reports, strict=True)
         ]
         expected = expected_wrong([calibration for calibration, _ in done])
-        print_json({"workflows": rows, "expected_wrong_at_most": expected})
+        print_json(
+            {
+                "workflows": rows,
+                "totals": None if totals is None else asdict(totals),
+                "expected_wrong_at_most": expected,
+            }
+        )
         return
     for (calibration, spent), report in zip(done, reports, strict=True):
         print_calibration(calibration)

@@ -33,6 +33,7 @@ def open_client(
     offline: bool = False,
     read_stored: bool = True,
     retry_failed: bool = False,
+    keep_given: bool = False,
 ) -> Iterator[Client]:
     """Yield a client for one workflow; its recordings lie beneath the project's cache."""
     named = project.workflows.get(workflow)
@@ -47,6 +48,7 @@ def open_client(
             offline=offline,
             read_stored=read_stored,
             retry_failed=retry_failed,
+            keep_given=keep_given,
             needs_latency=named is not None and named.bar.latency_p95_s is not None,
         )
 

@@ -6,46 +6,45 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
-from calibrate.certificate import cost_of, rounded
+from calibrate.certificate import cost_of, fallback_evidence, rounded, route_cost, saving
 from calibrate.cli.console import data_console
+from calibrate.cli.verdict_table import STYLES, outcome_word, shown_name, verdict_table
 from calibrate.client import Source
 from calibrate.decide import Calibration, EscalatedRoute
-from calibrate.gate import Outcome, Reason, Verdict
-from calibrate.words import cascade_notes, headline, money, p95, percent, saving_sentence, why
+from calibrate.gate import Reason, Verdict
+from calibrate.projection import DAYS_A_MONTH
+from calibrate.report.details import details
+from calibrate.report.fallbacks import fallback_notes
+from calibrate.words import cascade_notes, headline, saving_sentence, why
 
 __all__ = ["calibration_json", "print_calibration"]
-
-_STYLES = {Outcome.CERTIFIED: "green", Outcome.FAILED: "red", Outcome.UNDECIDED: "yellow"}
 
 
 def print_calibration(calibration: Calibration) -> None:
     """Print what was found of each model, why, and the decision."""
     console = data_console()
-    console.print(_table(calibration))
+    console.print(verdict_table(calibration))
     console.print()
     for verdict in calibration.verdicts:
-        style = _STYLES[verdict.outcome]
+        style = STYLES[verdict.outcome]
         console.print(
-            f"{escape(verdict.model)} [{style}]{_word(verdict)}[/]: "
-            f"{escape(why(verdict, calibration).removeprefix('not needed: '))}"
+            f"{shown_name(verdict.model)} [{style}]{outcome_word(verdict)}[/]: "
+            f"{shown_name(why(verdict, calibration).removeprefix('not needed: '))}"
         )
     for verdict in calibration.verdicts:
         if verdict.attempt > 1 and verdict.reason is not Reason.NOT_ASKED:
             console.print(
-                f"{escape(verdict.model)}: attempt {verdict.attempt} at this bar, so its share of "
-                f"the error is {verdict.alpha:.2g}"
+                f"{shown_name(verdict.model)}: attempt {verdict.attempt} at this bar, so its share "
+                f"of the error is {verdict.alpha:.2g}"
             )
-    for note in cascade_notes(calibration):
-        console.print(escape(note))
+    for note in (*cascade_notes(calibration), *fallback_notes(calibration)):
+        console.print(shown_name(note))
     if any(verdict.cost_usd_per_request is None for verdict in calibration.verdicts):
         console.print("~ estimated: never asked")
     for out in calibration.task.field.inapplicable:
-        console.print(escape(f"{out.alias} is no candidate: {out.why}"))
-    console.print(f"\n[bold]{escape(headline(calibration))}[/]")
-    console.print(escape(saving_sentence(calibration)))
+        console.print(shown_name(f"{out.alias} is no candidate: {out.why}"))
+    console.print(f"\n[bold]{shown_name(headline(calibration))}[/]")
+    console.print(shown_name(saving_sentence(calibration)))
 
 
 def calibration_json(calibration: Calibration) -> dict[str, Any]:
@@ -58,7 +57,11 @@ def calibration_json(calibration: Calibration) -> dict[str, Any]:
         "tier": decision.chosen.tier,
         "model": decision.chosen.alias,
         "headline": headline(calibration),
+        "saving_in_words": saving_sentence(calibration),
+        "bar": _bar(calibration),
+        "money": _money(calibration),
         "escalation": _escalation(decision.escalation),
+        "when_down": [asdict(found) for found in fallback_evidence(calibration)],
         "cascades": _cascades(calibration),
         "verdicts": [
             {
@@ -91,6 +94,45 @@ def calibration_json(calibration: Calibration) -> dict[str, Any]:
             {"model": out.alias, "tier": out.tier, "why": out.why}
             for out in calibration.task.field.inapplicable
         ],
+        "details": details(calibration),
+    }
+
+
+def _bar(calibration: Calibration) -> dict[str, Any]:
+    """Return what is demanded: `floor` is what was tested, the least less its tolerance."""
+    bar = calibration.task.workflow.bar
+    critical = sum(case.critical for case in calibration.task.cases)
+    return {
+        "measure": bar.measure,
+        "least": bar.least,
+        "tolerance": bar.tolerance,
+        "floor": bar.floor,
+        "of_baseline": bar.of_baseline,
+        "confidence": bar.confidence,
+        "critical_cases": None if bar.critical is None else critical,
+        "slices": dict(bar.slices),
+        "latency_p95_s": bar.latency_p95_s,
+    }
+
+
+def _money(calibration: Calibration) -> dict[str, Any]:
+    """Return what the route costs beside the baseline, and both at the stated traffic."""
+    task = calibration.task
+    baseline = task.field.baseline
+    (verdict,) = [v for v in calibration.verdicts if v.model == baseline.alias]
+    cost, other = route_cost(calibration), cost_of(baseline, verdict)
+    traffic = task.workflow.traffic
+    month = None if traffic is None else traffic.requests_per_day * DAYS_A_MONTH / 1000
+    return {
+        "cost_usd_per_1k_requests": cost.usd_per_1k,
+        "cost_basis": cost.basis,
+        "baseline": baseline.alias,
+        "baseline_cost_usd_per_1k_requests": other.usd_per_1k,
+        "baseline_cost_basis": other.basis,
+        "saving": saving(cost, other),
+        "requests_per_day": None if traffic is None else traffic.requests_per_day,
+        "usd_per_month": None if month is None else rounded(cost.usd_per_1k * month),
+        "baseline_usd_per_month": None if month is None else rounded(other.usd_per_1k * month),
     }
 
 
@@ -103,12 +145,16 @@ def _escalation(route: EscalatedRoute | None) -> dict[str, Any] | None:
         "to": route.strong.alias,
         "escalated": rounded(route.escalated),
         "break_even": rounded(route.break_even),
+        "alpha": rounded(route.alpha),
         "cases": route.cases,
         "passed": route.passed,
+        "failed_calls": route.failed_calls,
         "estimate": rounded(route.estimate),
         "lower_bound": _maybe(route.lower_bound),
         "cost_usd_per_1k_requests": rounded(1000 * route.cost_usd_per_request),
         "latency_p95_s": _maybe(route.latency_p95_s),
+        "score": None if route.score is None else asdict(route.score),
+        "fitted_cases": len(route.fitted_on) or None,
     }
 
 
@@ -121,6 +167,7 @@ def _cascades(calibration: Calibration) -> dict[str, Any] | None:
         "cheapest": _escalation(found.route),
         "thresholds": found.thresholds,
         "tested": found.tested,
+        "pairs": [asdict(pair) for pair in found.pairs],
         "signals": [asdict(signal) for signal in found.signals],
         "notes": cascade_notes(calibration),
     }
@@ -131,31 +178,6 @@ def _sources(verdict: Verdict, calibration: Calibration) -> dict[str, int]:
     trials = calibration.trials.get(verdict.model, ())
     counts = Counter(trial.source for trial in trials)
     return {source.value: counts[source] for source in Source}
-
-
-def _table(calibration: Calibration) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "tier", "passed", "bound ≥", "$ per 1k", "p95", "verdict"):
-        words = title in ("model", "tier", "verdict")
-        table.add_column(title, justify="left" if words else "right", no_wrap=not words)
-    by_alias = {candidate.alias: candidate for candidate in calibration.task.field.candidates}
-    for verdict in calibration.verdicts:
-        cost = cost_of(by_alias[verdict.model], verdict)
-        chosen = verdict.model == calibration.decision.chosen.alias
-        table.add_row(
-            f"[bold]{escape(verdict.model)}[/]" if chosen else escape(verdict.model),
-            escape(verdict.tier),
-            percent(verdict.estimate),
-            percent(verdict.lower_bound),
-            f"{'~' if cost.basis == 'estimated' else ''}{money(cost.usd_per_1k)}",
-            p95(verdict.latency_p95_s, verdict.cases_used),
-            f"[{_STYLES[verdict.outcome]}]{_word(verdict)}[/]",
-        )
-    return table
-
-
-def _word(verdict: Verdict) -> str:
-    return "not needed" if verdict.reason is Reason.NOT_ASKED else verdict.outcome.value
 
 
 def _maybe(value: float | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +15,7 @@ from calibrate.cache import Cache, ModelId, Recordings, StoredAnswers
 from calibrate.client.channel import Asked, Channel
 from calibrate.completion import Failure, Reply, Request
 from calibrate.config import Endpoint
-from calibrate.errors import CacheMiss, ModelMoved
+from calibrate.errors import CacheMiss, CalibrateError, ModelMoved
 from calibrate.pricing import Budget, Price
 from calibrate.transports import Transport, open_transport
 
@@ -59,6 +60,7 @@ class Client:
         read_stored: bool = True,
         retry_failed: bool = False,
         needs_latency: bool = False,
+        keep_given: bool = False,
         transport: Callable[[int], Transport] = open_transport,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -78,8 +80,12 @@ class Client:
         self._clock = clock
         self._sleep = sleep
         self._channels: dict[str, Channel] = {}
-        self.given: dict[tuple[str, str], Answer] = {}  # every answer of this run, once
-        self._in_flight: dict[tuple[str, str], asyncio.Task[Answer]] = {}
+        # Answers of this run, each once: all of them where they are to be written down or no
+        # storage gives them again, else those that came another way.
+        self.given: dict[tuple[str, str], Answer] = {}
+        self._keeps_given = keep_given or cache is None or not read_stored
+        self._sources: defaultdict[ModelId, dict[str, Source]] = defaultdict(dict)
+        self._in_flight: dict[tuple[str, str], asyncio.Future[Answer | None]] = {}
 
     async def __aenter__(self) -> Client:
         return self
@@ -90,10 +96,6 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        asking = list(self._in_flight.values())
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
         if self._transport is not None:
             await self._transport.close()
 
@@ -105,13 +107,11 @@ class Client:
         Raises `CacheMiss` when it must be asked but may not, `BudgetError` before the cap could
         be passed, and `ProviderError` where the endpoint cannot be asked at all.
         """
-        name = (endpoint, request.key)
-        if name not in self.given:
-            answer = self.stored(endpoint, request)
-            if answer is None:
-                answer = await self._asked(endpoint, request, price, timeout_s)
-            self.given.setdefault(name, answer)
-        return self.given[name]
+        answer = self.given.get((endpoint, request.key)) or self.stored(endpoint, request)
+        if answer is None:
+            answer = await self._asked(endpoint, request, price, timeout_s)
+        self._give(endpoint, answer)
+        return answer
 
     def keep(self, endpoint: str, request: Request, reply: Reply, paid_usd: Decimal) -> None:
         """Take in an answer that was asked for now, but came another way.
@@ -120,18 +120,25 @@ class Client:
         """
         answer = self._kept(endpoint, request, Asked(reply, (), paid_usd))
         self.given[endpoint, request.key] = answer
+        self._give(endpoint, answer)
 
     def has(self, endpoint: str, request: Request) -> bool:
         """Return whether an answer is there already, so that asking costs nothing."""
-        base_url = self._channel(endpoint).base_url
-        return self._read_stored and self._storage.has(request, base_url)
+        if (endpoint, request.key) in self.given:
+            return True
+        return self._read_stored and self._storage.has(request, self._channel(endpoint).base_url)
+
+    def sources(self) -> Counter[Source]:
+        """Return how many different requests were answered in this run, by where from."""
+        return Counter(source for model in self._sources.values() for source in model.values())
 
     def start_over(self) -> None:
         """After `ModelMoved`: forget what the models that have moved said in this run."""
         moved = self._storage.start_over()
+        for model in moved:
+            del self._sources[model]
         for name, answer in list(self.given.items()):
-            base_url = self._channel(name[0]).base_url
-            if ModelId(base_url, answer.request.kind, answer.request.name) in moved:
+            if self._model(name[0], answer.request) in moved:
                 del self.given[name]
 
     def notes(self) -> list[str]:
@@ -152,28 +159,48 @@ class Client:
         source = Source.RECORDED if found.is_recorded else Source.CACHED
         return Answer(request, found.reply, source)
 
+    def _give(self, endpoint: str, answer: Answer) -> None:
+        """Count an answer; one that was given before keeps the source that it had."""
+        key = answer.request.key
+        self._sources[self._model(endpoint, answer.request)].setdefault(key, answer.source)
+        if self._keeps_given:
+            self.given.setdefault((endpoint, key), answer)
+
+    def _model(self, endpoint: str, request: Request) -> ModelId:
+        return ModelId(self._channel(endpoint).base_url, request.kind, request.name)
+
     async def _asked(
         self, endpoint: str, request: Request, price: Price, timeout_s: float | None
     ) -> Answer:
-        """Ask once for everybody who wants this answer, also if one of them no longer does."""
+        """Ask once for everybody who wants this answer now: the first of them asks.
+
+        Should that one be cancelled, the next asks again. It is not a task of its own, so that
+        the next request leaves as soon as an answer is kept, whatever else has arrived.
+        """
         if self._offline:
             raise CacheMiss(
                 f"an answer of {request.name!r} is not recorded, and --offline forbids asking; "
                 "run without --offline, or record it with --record"
             )
         name = (endpoint, request.key)
-        task = self._in_flight.get(name)
-        if task is None:
-            task = asyncio.ensure_future(self._ask_and_keep(endpoint, request, price, timeout_s))
-            self._in_flight[name] = task
-            task.add_done_callback(lambda _: self._in_flight.pop(name, None))
-        return await asyncio.shield(task)
-
-    async def _ask_and_keep(
-        self, endpoint: str, request: Request, price: Price, timeout_s: float | None
-    ) -> Answer:
-        asked = await self._channel(endpoint).ask(request, price, timeout_s)
-        return self._kept(endpoint, request, asked)
+        while name in self._in_flight:
+            answer = await asyncio.shield(self._in_flight[name])
+            if answer is not None:
+                return answer
+        asking = self._in_flight[name] = asyncio.get_running_loop().create_future()
+        answer = None
+        try:
+            asked = await self._channel(endpoint).ask(request, price, timeout_s)
+            answer = self._kept(endpoint, request, asked)
+        except CalibrateError as error:
+            asking.set_exception(error)
+            asking.exception()  # there may be nobody else who hears of it
+            raise
+        finally:
+            del self._in_flight[name]
+            if not asking.done():
+                asking.set_result(answer)
+        return answer
 
     def _kept(self, endpoint: str, request: Request, asked: Asked) -> Answer:
         move = self._storage.put(request, self._channel(endpoint).base_url, asked.reply)

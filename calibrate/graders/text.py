@@ -45,6 +45,7 @@ STOPS = ".,;:!?\u2026\u3002"
 
 # Models write these for the plain signs that labels have.
 _LOOKALIKES = str.maketrans({"\u2010": "-", "\u2011": "-", "\u2019": "'", "\u2018": "'"})
+_SHORT = 100  # characters: labels and the like, which come again and again
 
 _FENCE = re.compile(r"\s*```[\w+-]*\s*")
 _PREFIX = regex.compile(
@@ -147,10 +148,17 @@ class Regex(Grader):
 
 def fold(text: str, ignore_case: bool = True) -> str:
     """Return the form in which two texts that look the same are equal; one space for many."""
+    return (_folded_before if len(text) <= _SHORT else _folded)(text, ignore_case)
+
+
+def _folded(text: str, ignore_case: bool) -> str:
     text = unicodedata.normalize("NFC", text).translate(_LOOKALIKES)
     if ignore_case:
         text = unicodedata.normalize("NFC", text.casefold())
     return " ".join(text.split()).strip(_EDGES)
+
+
+_folded_before = lru_cache(maxsize=1024)(_folded)
 
 
 def unwrap(text: str) -> str:

@@ -47,17 +47,6 @@ class Response:
     signals: Mapping[str, float]
     costs: Mapping[str, SignalCost] = field(default_factory=dict)  # of signals that are not free
 
-    @property
-    def signals_usd(self) -> Decimal:
-        """What all of its signals cost."""
-        return sum((cost.usd for cost in self.costs.values()), Decimal(0))
-
-    @property
-    def signals_wait_s(self) -> float | None:
-        """How much longer it took until all of its signals were there; None: not measured."""
-        waits = [cost.wait_s for cost in self.costs.values() if cost.wait_s is not None]
-        return max(waits, default=0.0) if len(waits) == len(self.costs) else None
-
 
 class Method(Protocol):
     """A way to answer cases with one model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibrate.candidates import Candidate, chat_request
+from calibrate.candidates import Candidate, chat_form
 from calibrate.client import Answer, Client
 from calibrate.completion import Completion, Request
 from calibrate.config import Workflow
@@ -27,7 +27,8 @@ class Chat:
         noting: Noting,
     ) -> None:
         self._candidate = candidate
-        self._workflow = workflow
+        self._form = chat_form(candidate, workflow)
+        self._most_tokens = workflow.max_output_tokens
         self._prompt = prompt
         self._client = client
         self._reader = noting.reader
@@ -47,8 +48,7 @@ class Chat:
         request = self._request(case, repeat)
         answer = self._client.stored(self._candidate.model.endpoint, request)
         if answer is None:
-            most = self._workflow.max_output_tokens
-            return self._further.longest_verdicts(case, request.messages, most)
+            return self._further.longest_verdicts(case, request.messages, self._most_tokens)
         if not isinstance(answer.reply, Completion):
             return []
         return self._further.verdicts(case, request.messages, answer.reply.text or "")
@@ -65,4 +65,4 @@ class Chat:
         return await self._further.noted(case, request.messages, response)
 
     def _request(self, case: Case, repeat: int) -> Request:
-        return chat_request(self._candidate, self._workflow, self._prompt.messages(case), repeat)
+        return self._form.request(self._prompt.messages(case), repeat)

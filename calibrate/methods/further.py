@@ -70,6 +70,8 @@ class FurtherCalls:
         text, reply = response.text or "", response.answer.reply
         samples = self.samples(response.answer.request) if is_sampled else []
         verdicts = self.verdicts(case, question, text)
+        if not samples and self._verifier is None:
+            return response
         replies = await self._replies([*samples, *verdicts])
         signals: dict[str, float | None] = {}
         costs = {}

@@ -88,7 +88,7 @@ class NearestExample:
         )
         (best, label), (second, _) = ranked[0], ranked[1]
         question = self._prompt.messages(case)  # a router sees the chat's request, and no other
-        signals = self._reader.before(question)
+        signals = dict(self._reader.before(question))
         if "label_margin" in self._reader.settings.names:
             signals["label_margin"] = round(best - second, 6)
         response = Response(answer, label, signals)

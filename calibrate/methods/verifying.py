@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
-from calibrate.candidates import Candidate, chat_request
+from calibrate.candidates import Candidate, chat_form
 from calibrate.completion import ChatMessage, Request
 from calibrate.config import Tiers, Verifier, Workflow
 from calibrate.dataset import Case, Example
@@ -41,7 +41,7 @@ class VerifierModel:
         seen = Case(case.id, shown, expected=None, tags=case.tags)
         with _placed(self.place):
             messages = self.prompt.render(seen)
-        return chat_request(self.candidate, self.workflow, messages, 0)
+        return chat_form(self.candidate, self.workflow).request(messages)
 
 
 def verifier_for(

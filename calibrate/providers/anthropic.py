@@ -5,11 +5,10 @@ https://docs.anthropic.com/en/api/messages
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from calibrate.completion import Completion, Reply, Request, Usage
-from calibrate.providers.base import Call, Malformed
+from calibrate.providers.base import Call, Malformed, json_bytes
 from calibrate.providers.reading import calls_text, count, label, read_reply, usage_of
 
 __all__ = ["DEFAULT_BASE_URL", "SUPPORTS_EMBEDDINGS", "SUPPORTS_LOGPROBS", "decode", "encode"]
@@ -52,7 +51,7 @@ def encode(request: Request, base_url: str, api_key: str | None) -> Call:
         "anthropic-version": _VERSION,
         **({"x-api-key": api_key} if api_key else {}),
     }
-    return Call(f"{base_url}/messages", headers, json.dumps(body).encode())
+    return Call(f"{base_url}/messages", headers, json_bytes(body))
 
 
 def decode(request: Request, status: int, body: bytes, latency_s: float) -> Reply:

@@ -7,11 +7,10 @@ https://learn.microsoft.com/azure/ai-foundry/openai/reference
 
 from __future__ import annotations
 
-import json
 from urllib.parse import quote, urlencode
 
 from calibrate.completion import Request
-from calibrate.providers.base import Call
+from calibrate.providers.base import Call, json_bytes
 from calibrate.providers.openai import body_of, decode
 
 __all__ = ["DEFAULT_BASE_URL", "SUPPORTS_EMBEDDINGS", "SUPPORTS_LOGPROBS", "decode", "encode"]
@@ -29,8 +28,8 @@ def encode(request: Request, base_url: str, api_key: str | None) -> Call:
     version = str(body.pop("api_version", _VERSION))
     if base_url.endswith("/openai/v1"):
         body["model"] = request.name
-        return Call(f"{base_url}/{path}", headers, json.dumps(body).encode())
+        return Call(f"{base_url}/{path}", headers, json_bytes(body))
     deployment = f"openai/deployments/{quote(request.name, safe='')}"
     query = urlencode({"api-version": version})
     url = f"{base_url.removesuffix('/openai')}/{deployment}/{path}?{query}"
-    return Call(url, headers, json.dumps(body).encode())
+    return Call(url, headers, json_bytes(body))

@@ -7,9 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import orjson
+
 from calibrate.completion import Reply, Request
 
-__all__ = ["MAX_BODY_BYTES", "Call", "Malformed", "Provider", "bounded", "json_object"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "Call",
+    "Malformed",
+    "Provider",
+    "bounded",
+    "json_bytes",
+    "json_object",
+]
 
 MESSAGE_LENGTH = 300
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -44,8 +54,27 @@ class Malformed(Exception):
     """A body that is not what the API documents; `decode` turns it into a `BAD_RESPONSE`."""
 
 
+def json_bytes(value: Any) -> bytes:
+    """Return a value as compact JSON, its keys in their own order."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a whole number beyond 64 bits, or half of a surrogate pair
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 def json_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body, all of its texts valid Unicode; raises `Malformed`."""
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        value = _lenient(body)
+    if not isinstance(value, dict):
+        raise Malformed(f"expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _lenient(body: bytes) -> Any:
+    """Read what is not strictly JSON as well as can be: a mark of its encoding, NaN, half pairs."""
     try:
         value = json.loads(body.decode("utf-8-sig"))
         if b"\\ud" in body.lower():  # half of a surrogate pair could be neither kept nor shown
@@ -53,8 +82,6 @@ def json_object(body: bytes) -> dict[str, Any]:
             value = json.loads(whole)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {body[:80]!r}") from error
-    if not isinstance(value, dict):
-        raise Malformed(f"expected a JSON object, got {type(value).__name__}")
     return value
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from calibrate.completion import Failure, FailureReason
 from calibrate.providers.base import bounded
 
-__all__ = ["error_message", "failure_for_status", "failure_in_answer"]
+__all__ = ["failure_for_status", "failure_in_answer"]
 
 _BY_CODE = {
     "insufficient_quota": FailureReason.UNAUTHORISED,  # an empty account is not mended by waiting
@@ -104,11 +104,6 @@ def failure_in_answer(value: dict[str, Any], latency_s: float) -> Failure:
     words = said.words or bounded(json.dumps(value["error"]))
     message = f"HTTP 200 with {named}: {_with_advice(reason, words)}"
     return Failure(reason, message, latency_s, 200)
-
-
-def error_message(body: bytes) -> str:
-    """Return what an error body says, in its usual shapes, else its beginning; bounded."""
-    return _said_in(body).words
 
 
 def _reason(status: int, said: _Said) -> FailureReason:

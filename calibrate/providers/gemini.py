@@ -6,7 +6,6 @@ those that stand beside it in the API (`safetySettings`, `tools`, …).
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +17,7 @@ from calibrate.completion import (
     TokenLogprob,
     Usage,
 )
-from calibrate.providers.base import Call, Malformed
+from calibrate.providers.base import Call, Malformed, json_bytes
 from calibrate.providers.reading import (
     UNREADABLE,
     calls_text,
@@ -62,7 +61,7 @@ def encode(request: Request, base_url: str, api_key: str | None) -> Call:
     headers = {"content-type": "application/json"}
     if api_key:
         headers["x-goog-api-key"] = api_key
-    return Call(f"{base_url}/{quote(name)}:{method}", headers, json.dumps(body).encode())
+    return Call(f"{base_url}/{quote(name)}:{method}", headers, json_bytes(body))
 
 
 def decode(request: Request, status: int, body: bytes, latency_s: float) -> Reply:

@@ -6,7 +6,6 @@ field that carries the output limit where the usual one is not the server's.
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -23,7 +22,7 @@ from calibrate.completion import (
     Usage,
 )
 from calibrate.errors import ConfigError
-from calibrate.providers.base import Call, Malformed
+from calibrate.providers.base import Call, Malformed, json_bytes
 from calibrate.providers.failures import failure_in_answer
 from calibrate.providers.reading import (
     UNREADABLE,
@@ -72,7 +71,7 @@ def encode(request: Request, base_url: str, api_key: str | None) -> Call:
         headers["authorization"] = f"Bearer {api_key}"
     path = "chat/completions" if request.input is None else "embeddings"
     body = {"model": request.name, **body_of(request, _limit_of(base_url))}
-    return Call(f"{base_url}/{path}", headers, json.dumps(body).encode())
+    return Call(f"{base_url}/{path}", headers, json_bytes(body))
 
 
 def body_of(request: Request, limit_name: str) -> dict[str, Any]:

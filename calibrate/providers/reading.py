@@ -95,7 +95,10 @@ def usage_of(
     cached = cached if cached is not None and cached <= input_tokens else 0
     written = written if written is not None and written <= input_tokens - cached else 0
     reasoning = reasoning if reasoning is not None and reasoning <= output_tokens else 0
-    return Usage(input_tokens, output_tokens, cached, is_estimated, written, reasoning)
+    return _usage(input_tokens, output_tokens, cached, is_estimated, written, reasoning)
+
+
+_usage = lru_cache(maxsize=4096)(Usage)  # the same few come with short answers
 
 
 def usd(value: Any) -> Decimal | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -90,8 +91,7 @@ def test_the_verdict_by_rounds_is_that_of_asking_directly(
     server = serve(right_but(wrong))
     direct = calibrate("run", "triage", "--json")
     assert (server.out, len(server.live) > 0) == ([], True)
-    for path in sorted((project.root / ".calibrate").iterdir()):
-        path.unlink()
+    shutil.rmtree(project.root / ".calibrate")
     server.live.clear()
     batched = calibrate("run", "triage", "--json", "--batch", "--round", share)
     assert verdicts(batched) == verdicts(direct)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from calibrate import load_policy
+from calibrate.policy import Scale
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -49,6 +50,7 @@ def test_a_certified_cascade_that_costs_less_is_the_route(calibrate: Any, shippe
 
     entry = load_policy("routing-policy.yaml").workflows["review-sentiment"]
     assert (entry.escalation.signal, entry.escalation.to) == ("label_margin", "gemma-3-270m")  # type: ignore[union-attr]
+    assert entry.escalation.scale == Scale("difference of cosines", 0.0, 2.0)  # type: ignore[union-attr]
     assert entry.fallbacks[0] == "gemma-3-270m"
     evidence = entry.evidence
     assert (evidence.rule, evidence.test, evidence.cases_used) == ("full", "exact", 200)
@@ -65,6 +67,20 @@ def test_a_service_asks_the_route_whether_to_escalate(calibrate: Any, shipped: P
     assert not route.should_escalate({"label_margin": below})
     assert route.should_escalate({})
     assert route.should_escalate({"label_margin": float("nan")})
+    assert route.should_escalate({"label_margin": 87})  # on another scale
+
+
+def test_each_model_of_a_cascade_is_evaluated_without_the_other(
+    calibrate: Any, shipped: Path
+) -> None:
+    rows = run(calibrate)["when_down"]
+    assert [(row["model"], row["down"], row["meets_bar"]) for row in rows[:2]] == [
+        ("gemma-3-270m", ["minilm"], "certified"),
+        ("minilm", ["gemma-3-270m"], "missed"),
+    ]
+    assert [row["estimate"] for row in rows[:2]] == [0.825, 0.63]  # of all 200 cases
+    assert rows[0]["lower_bound"] > 0.7
+    assert rows[2]["down"] == ["minilm", "gemma-3-270m"]
 
 
 def test_the_same_evidence_gives_the_same_bytes(calibrate: Any, shipped: Path) -> None:

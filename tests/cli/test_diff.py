@@ -13,7 +13,7 @@ import pytest
 from policy.sample import POLICY
 
 from calibrate.cache import Recorded, write_recordings
-from calibrate.candidates import chat_request
+from calibrate.candidates import chat_form
 from calibrate.completion import Completion, Failure, FailureReason, Usage
 from calibrate.policy import Escalation, Override, Policy, load_policy, write_policy
 from calibrate.project import load_project
@@ -61,7 +61,7 @@ def record(project: Any, answers: Mapping[str, Mapping[str, str]]) -> None:
     found = []
     for candidate in task.field.candidates:
         for case in task.cases if candidate.alias in answers else ():
-            request = chat_request(candidate, task.workflow, task.prompt.messages(case), 0)
+            request = chat_form(candidate, task.workflow).request(task.prompt.messages(case))
             answer = answers[candidate.alias].get(case.id, str(case.expected))
             reply = Completion(Usage(100, 2), "m", 0.5, text=answer)
             failure = Failure(FailureReason.REJECTED, "no", status=400)
@@ -205,6 +205,13 @@ def test_json_has_the_same_facts(calibrate: Any) -> None:
     assert found["cases_not_known"] == "the policies alone do not say; give --project"
 
 
+@pytest.mark.usefixtures("folder")
+def test_json_is_one_of_the_formats(calibrate: Any) -> None:
+    given = ("diff", "old.yaml", "new.yaml")
+    assert calibrate(*given, "--format", "json") == calibrate(*given, "--json")
+    assert calibrate(*given, "--format", "text") == calibrate(*given)
+
+
 def test_other_evidence_is_told_without_what_stayed(calibrate: Any, folder: Path) -> None:
     entry = POLICY.workflows["triage"]
     other = replace(entry, evidence=replace(entry.evidence, cases_used=150, lower_bound=0.925))
@@ -237,7 +244,7 @@ def test_markdown_and_json_at_once_are_refused(calibrate: Any) -> None:
         "diff", "old.yaml", "new.yaml", "--json", "--format", "markdown"
     )
     assert (status, stdout) == (2, "")
-    assert stderr == "error: give either --json or --format markdown\n"
+    assert "argument --format: not allowed with argument --json" in stderr
 
 
 def test_80_columns_are_enough_for_long_and_hostile_names(

@@ -11,30 +11,33 @@ from decimal import Decimal
 
 import pytest
 
-from calibrate.cli.interruption import GRACE_S, Attempts, until_interrupted
-from calibrate.errors import BudgetError, CalibrateError
+from calibrate.cli.interruption import GRACE_S, until_interrupted
+from calibrate.errors import BudgetError
 from calibrate.pricing import Budget
 
 CENT = Decimal("0.01")
 
 
 class Run:
-    """A run that has one attempt in flight; what it is told, and what it has kept."""
+    """A run with one attempt behind it and one in flight; what it is told, and what it has kept."""
 
     def __init__(self) -> None:
-        self.attempts = Attempts(Budget(None))
+        self.budget = Budget(None)
         self.said: list[str] = []
         self.kept: list[str] = []
         self.answers = asyncio.Event()
 
     async def asks(self) -> str:
-        self.attempts.reserve(CENT)
+        self.budget.reserve(CENT)
+        self.budget.settle(CENT, CENT)
+        await asyncio.sleep(0)
+        self.budget.reserve(CENT)
         try:
             await self.answers.wait()
         finally:
-            self.attempts.settle(CENT, CENT)
+            self.budget.settle(CENT, CENT)
         self.kept.append("answer")
-        self.attempts.reserve(CENT)
+        self.budget.reserve(CENT)
         return "done"
 
     def is_interrupted(self, *events: tuple[float, Callable[[], object]]) -> None:
@@ -44,7 +47,7 @@ class Run:
             for at_s, event in events:
                 asyncio.get_running_loop().call_later(at_s, event)
             async with asyncio.timeout(20):
-                await until_interrupted(self.asks(), self.attempts, self.said.append)
+                await until_interrupted(self.asks(), self.budget, self.said.append)
 
         with pytest.raises(KeyboardInterrupt):
             asyncio.run(main())
@@ -58,7 +61,7 @@ def test_work_that_is_not_interrupted_gives_its_result_and_the_handlers_back() -
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     run = Run()
     run.answers.set()
-    assert asyncio.run(until_interrupted(run.asks(), run.attempts, run.said.append)) == "done"
+    assert asyncio.run(until_interrupted(run.asks(), run.budget, run.said.append)) == "done"
     assert (run.said, run.kept) == ([], ["answer"])
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
@@ -68,7 +71,7 @@ def test_an_error_of_the_work_is_raised_as_it_is() -> None:
         raise BudgetError("the cap is reached")
 
     with pytest.raises(BudgetError, match="the cap is reached"):
-        asyncio.run(until_interrupted(fails(), Attempts(Budget(None)), print))
+        asyncio.run(until_interrupted(fails(), Budget(None), print))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -76,18 +79,18 @@ def test_once_waits_for_what_is_in_flight_and_lets_nothing_more_begin(
     number: signal.Signals,
 ) -> None:
     run = Run()
-    run.is_interrupted((0.0, lambda: press(number)), (2 * GRACE_S, run.answers.set))
+    run.is_interrupted((0.02, lambda: press(number)), (2 * GRACE_S, run.answers.set))
     assert run.said == [
         "interrupted: 1 request is still in flight, and the answers will be kept; "
         "Ctrl-C again ends the run without them"
     ]
     assert run.kept == ["answer"]
-    assert (run.attempts.begun, run.attempts.in_flight) == (1, 0)
+    assert (run.budget.begun, run.budget.in_flight) == (2, 0)
 
 
 def test_twice_waits_for_nothing() -> None:
     run = Run()
-    run.is_interrupted((0.0, press), (0.02, press))
+    run.is_interrupted((0.02, press), (0.04, press))
     assert (len(run.said), run.kept) == (1, [])
 
 
@@ -99,7 +102,7 @@ def test_with_nothing_in_flight_there_is_nothing_to_wait_for() -> None:
 
     async def main() -> None:
         asyncio.get_running_loop().call_later(0.01, press)
-        await until_interrupted(waits(), run.attempts, run.said.append)
+        await until_interrupted(waits(), run.budget, run.said.append)
 
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(main())
@@ -115,7 +118,7 @@ def test_a_signal_that_the_shell_has_let_ignore_stays_ignored() -> None:
             loop = asyncio.get_running_loop()
             loop.call_later(0.0, press)
             loop.call_later(0.02, run.answers.set)
-            return await until_interrupted(run.asks(), run.attempts, run.said.append)
+            return await until_interrupted(run.asks(), run.budget, run.said.append)
 
         assert asyncio.run(main()) == "done"
     finally:
@@ -138,7 +141,7 @@ def test_the_third_leaves_a_computation_that_does_not_end() -> None:
             press()
 
     with pytest.raises(KeyboardInterrupt):
-        asyncio.run(until_interrupted(computes(), Attempts(Budget(None)), print))
+        asyncio.run(until_interrupted(computes(), Budget(None), print))
     assert presses == 3
 
 
@@ -147,26 +150,9 @@ def test_outside_the_main_thread_no_signal_is_touched() -> None:
     run.answers.set()
 
     def main() -> None:
-        found.append(asyncio.run(until_interrupted(run.asks(), run.attempts, run.said.append)))
+        found.append(asyncio.run(until_interrupted(run.asks(), run.budget, run.said.append)))
 
     thread = threading.Thread(target=main)
     thread.start()
     thread.join()
     assert found == ["done"]
-
-
-def test_attempts_are_counted_and_the_budget_beneath_keeps_its_cap() -> None:
-    budget = Budget(Decimal("0.03"))
-    attempts = Attempts(budget)
-    attempts.reserve(2 * CENT)
-    with pytest.raises(BudgetError, match=r"the cap of \$0.03 is reached"):
-        attempts.reserve(2 * CENT)
-    assert (attempts.begun, attempts.in_flight, attempts.spent_usd) == (1, 1, 0)
-    attempts.settle(2 * CENT, CENT)
-    assert (attempts.in_flight, attempts.spent_usd, budget.spent_usd) == (0, CENT, CENT)
-    attempts.refund(CENT / 2)
-    assert attempts.spent_usd == budget.spent_usd == CENT / 2
-    attempts.is_shut = True
-    with pytest.raises(CalibrateError, match="interrupted"):
-        attempts.reserve(CENT)
-    assert attempts.begun == 1

@@ -18,7 +18,6 @@ from rich.console import Console
 
 from calibrate.candidates import Candidate
 from calibrate.cli.display import Display, Lines, Screen, display_for
-from calibrate.cli.interruption import Attempts
 from calibrate.cli.progress import Progress
 from calibrate.client import Source
 from calibrate.completion import Failure, FailureReason, Usage
@@ -79,15 +78,15 @@ class Shown:
     """A progress with its display in memory, and a clock that stands still."""
 
     out: StringIO
-    attempts: Attempts
+    budget: Budget
     clock: Clock
     progress: Progress
 
     def ask(self, trial: AnyTrial, *, in_flight: bool = False) -> None:
         """One attempt of a cent, and the trial that it gives unless it is still in flight."""
-        self.attempts.reserve(CENT)
+        self.budget.reserve(CENT)
         if not in_flight:
-            self.attempts.settle(CENT, CENT)
+            self.budget.settle(CENT, CENT)
             self.progress.advance(trial)
 
     def lines(self) -> list[str]:
@@ -107,9 +106,9 @@ def shown(
     is_rate: bool = True,
 ) -> Shown:
     async def main() -> Shown:
-        out, attempts, clock = StringIO(), Attempts(Budget(None)), Clock()
-        progress = Progress("sort", attempts, is_rate=is_rate, display=make(out), clock=clock)
-        found = Shown(out, attempts, clock, progress)
+        out, budget, clock = StringIO(), Budget(None), Clock()
+        progress = Progress("sort", budget, is_rate=is_rate, display=make(out), clock=clock)
+        found = Shown(out, budget, clock, progress)
         with progress:
             use(found)
         return found
@@ -335,11 +334,11 @@ class Awaited(StringIO):
 
 def test_a_run_in_which_nothing_arrives_still_tells_how_far_it_is() -> None:
     async def main() -> str:
-        out, attempts = Awaited(), Attempts(Budget(None))
-        with Progress("sort", attempts, display=Lines("sort", out, every_s=0.01)) as progress:
+        out, budget = Awaited(), Budget(None)
+        with Progress("sort", budget, display=Lines("sort", out, every_s=0.01)) as progress:
             await asyncio.sleep(0.02)  # nothing is asked yet, and nothing is told
             progress.start(candidate("tiny"), 40)
-            attempts.reserve(CENT)
+            budget.reserve(CENT)
             await out.written.wait()
         return out.getvalue()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from calibrate.cache import Recorded, write_recordings
-from calibrate.candidates import chat_request
+from calibrate.candidates import chat_form
 from calibrate.completion import Completion, Failure, FailureReason, Usage
 from calibrate.policy import load_policy
 from calibrate.project import load_project
@@ -45,7 +45,7 @@ def record(project, answers: Mapping[str, Mapping[str, str]], name: str = "triag
     found = []
     for candidate in task.field.candidates:
         for case in task.cases if candidate.alias in answers else ():
-            request = chat_request(candidate, task.workflow, task.prompt.messages(case), 0)
+            request = chat_form(candidate, task.workflow).request(task.prompt.messages(case))
             answer = answers[candidate.alias].get(case.id, str(case.expected))
             usage = Usage(100 + 10 * int(case.id[-1]), 2, cached_input_tokens=50)
             reply = Completion(usage, "m", 0.5, text=answer)
@@ -96,7 +96,7 @@ def test_the_worked_example_is_exact_in_json(calibrate) -> None:
 
 
 def test_markdown_has_the_same_cells(calibrate) -> None:
-    assert calibrate("project", "--file", THREE_TIERS, "--markdown").stdout == (
+    assert calibrate("project", "--file", THREE_TIERS, "--format", "markdown").stdout == (
         "**three-tiers: 100,000 requests a day**\n"
         "\n"
         "|  | role | a day | a month | a year | saves | rests on |\n"
@@ -109,6 +109,13 @@ def test_markdown_has_the_same_cells(calibrate) -> None:
         "\n"
         "A month is 30 days, a year 365.\n"
     )
+
+
+def test_the_forms_are_named_alike(calibrate) -> None:
+    given = ("project", "--file", THREE_TIERS)
+    assert calibrate(*given, "--format", "text") == calibrate(*given)
+    assert calibrate(*given, "--format", "json") == calibrate(*given, "--json")
+    assert calibrate(*given, "--json", "--format", "json").status == 2
 
 
 def test_a_trillion_requests_are_told_to_the_dollar(calibrate, tmp_path) -> None:
@@ -433,7 +440,9 @@ def test_several_workflows_have_a_total(calibrate, two) -> None:
     document = json.loads(calibrate("project", "--all-cases", "--json").stdout)
     assert [one["name"] for one in document["projections"]] == ["other", "triage"]
     assert document["total"]["lines"][1]["usd_per_month"]["usd"] == 417
-    assert "**total: 1,000,000 requests a day**" in calibrate("project", "--markdown").stdout
+    assert (
+        "**total: 1,000,000 requests a day**" in calibrate("project", "--format", "markdown").stdout
+    )
 
 
 def test_without_any_route_there_is_no_total(calibrate, two) -> None:
@@ -447,7 +456,7 @@ def test_without_any_route_there_is_no_total(calibrate, two) -> None:
 def test_notes_and_names_are_quoted_in_markdown(calibrate, measured) -> None:
     measured.edit("evals/tiers.yaml", "  medium:\n", "  'a|<b>\\e[1m':\n".replace("\\e", "[bold]"))
     measured.edit("evals/tiers.yaml", "balanced: [medium]", "balanced: ['a|<b>[bold][1m']")
-    stdout = calibrate("project", "--markdown").stdout
+    stdout = calibrate("project", "--format", "markdown").stdout
     assert "| a\\|&lt;b>[bold][1m | not asked |" in stdout
     assert "\n- the policy is stale; `calibrate check` says why\n" in stdout
     assert "\na|<b>[bold][1m " in calibrate("project").stdout

@@ -148,7 +148,8 @@ def test_a_cascade_is_a_route(calibrate, cascade) -> None:
         "large  98.0 %   95.5 %  1.1e-06    $10.00  certified  none",
         "escalates 19.0 % of requests: 71.0 % cheaper than sending all to large; "
         "breaks even at 90.0 %",
-        "goes to small, with confidence below 0.9 to large: certified; 29.0 % of the cost of large",
+        "goes to small, with confidence below 0.9 on the table's own scale to large: certified; "
+        "29.0 % of the cost of large",
         "",
         "1 task: 1 certified, 0 uncertified, 0 unmet",
     ]
@@ -181,6 +182,7 @@ def test_json_has_the_cascade_and_its_evidence(calibrate, cascade) -> None:
         "escalation_rate": 0.19,
         "break_even_rate": 0.9,
         "grid": [0.9],
+        "scale": "the table's own, as in its `confidence`",
         "thresholds": 1,
         "tested": 4,
         "lacking": None,

@@ -193,13 +193,23 @@ def test_the_default_is_told_where_it_is_asked_for(calibrate, tmp_path: Path) ->
     assert calibrate("route", "other").status == 2
 
 
-def test_an_escalation_is_told(calibrate, tmp_path: Path) -> None:
-    text = POLICY.replace(
-        "escalation: null", "escalation: {signal: label_margin, below: 0.25, to: large}"
-    )
-    (tmp_path / "routing-policy.yaml").write_text(text)
+@pytest.mark.parametrize(
+    ("scale", "told"),
+    [
+        ("", ""),
+        (
+            ", scale: {unit: difference of cosines, low: 0, high: 2}",
+            " (difference of cosines, 0 to 2)",
+        ),
+    ],
+)
+def test_an_escalation_is_told_with_its_scale(
+    scale: str, told: str, calibrate, tmp_path: Path
+) -> None:
+    entry = f"escalation: {{signal: label_margin, below: 0.25, to: large{scale}}}"
+    (tmp_path / "routing-policy.yaml").write_text(POLICY.replace("escalation: null", entry))
     assert calibrate("route", "triage").stdout.endswith(
-        "escalates to large where label_margin is below 0.25\n"
+        f"escalates to large where label_margin is below 0.25{told}\n"
     )
 
 

@@ -142,7 +142,11 @@ class Asked:
         noting = noting_for("sort", known, asked, prompt, [case], examples)
         with nullcontext() if cache is None else Cache(cache) as kept:
             client = Client(
-                known.endpoints, recordings=Recordings(None), cache=kept, budget=Budget(None)
+                known.endpoints,
+                recordings=Recordings(None),
+                cache=kept,
+                budget=Budget(None),
+                keep_given=True,
             )
             async with client:
                 model = candidate(known, alias)
@@ -290,7 +294,6 @@ def test_samples_are_waited_for_beside_the_answer_and_a_verdict_after_it(
 ) -> None:
     found = stored({"e": [1.0, *samples], "v": [verdict]}, tmp_path / "cache.sqlite")
     assert {name: cost.wait_s for name, cost in found.costs.items()} == waits
-    assert found.signals_wait_s == max(waits.values())
     assert found.answer.reply.latency_s == 1.0  # which they do not change
 
 
@@ -307,7 +310,6 @@ def test_a_wait_that_was_not_measured_is_not_known(
 ) -> None:
     found = stored({"e": answers, "v": [verdict]}, tmp_path / "cache.sqlite")
     assert [cost.wait_s for cost in found.costs.values()] == waits
-    assert found.signals_wait_s is None
 
 
 def test_a_verdict_is_how_sure_another_model_is() -> None:
@@ -323,7 +325,7 @@ def test_a_verdict_costs_what_the_verifier_costs() -> None:
     response = Asked(script(), VERIFIER).response
     # (10 tokens in at 100, 1 out at 1000) per million
     cost = response.costs["verifier"]
-    assert (cost.calls, cost.usd, response.signals_usd) == (1, Decimal("0.002"), cost.usd)
+    assert (cost.calls, cost.usd) == (1, Decimal("0.002"))
 
 
 def test_what_is_asked_of_the_verifier_is_told_at_its_longest() -> None:
@@ -354,7 +356,6 @@ def test_a_verifier_that_cannot_be_asked_at_all_is_an_error() -> None:
 def test_samples_and_verdict_may_both_be_noted() -> None:
     response = Asked(script(*["shipping"] * 3), AGREEMENT, VERIFIER).response
     assert response.signals == {"agreement": 1.0, "verifier": 0.925}
-    assert response.signals_usd == Decimal("0.00206")
 
 
 def test_of_the_baseline_no_signal_is_paid_for() -> None:

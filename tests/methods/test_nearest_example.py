@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,17 @@ def test_what_a_request_says_before_it_is_sent_is_the_same_as_for_a_chat(tmp_pat
     (found,) = respond(tmp_path, "a bill", workflow=free)
     assert set(found.signals) == {"input_brevity", "input_simplicity", "label_margin"}
     assert found.signals["input_brevity"] == -7.0  # `Sort: a bill` is 12 characters, a message
+
+
+def test_a_margin_stays_with_the_model_that_has_it(tmp_path: Path) -> None:
+    free = WORKFLOW.model_copy(update={"signals": None})
+
+    async def work(method: NearestExample) -> Mapping[str, float]:
+        await method.prepare()
+        await method.respond(case("a bill"), 0)
+        return method._reader.before(Prompt("sort", free).messages(case("a bill")))
+
+    assert set(use(tmp_path, known, work, free)[0]) == {"input_brevity", "input_simplicity"}
 
 
 def test_a_margin_that_is_not_wanted_is_not_noted(tmp_path: Path) -> None:

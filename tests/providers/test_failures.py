@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from calibrate.completion import Failure, FailureReason
-from calibrate.providers.failures import error_message, failure_for_status, failure_in_answer
+from calibrate.providers.failures import failure_for_status, failure_in_answer
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_redirect_says_what_to_mend() -> None:
     ],
 )
 def test_an_error_body_is_one_line_of_what_it_says(body: bytes, text: str) -> None:
-    assert error_message(body) == text
+    assert failure_for_status(400, body, 0.0).message == f"HTTP 400: {text}"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from calibrate.completion import Failure
 from calibrate.dataset import Case
 from calibrate.gate import Outcome, Reason, SliceVerdict, pair_scores
+from calibrate.judged import gate_of, prefix_of
 from calibrate.report.chart import Chart
-from calibrate.report.gates import gate_of, prefix_of
 from calibrate.report.paths import paths_of
 from calibrate.stats.plan import Plan
 
