@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from calibrate.certificate import cost_of, route_cost, saving
 from calibrate.config import Bar
-from calibrate.decide import Calibration, EscalatedRoute, SignalFinding, Status
+from calibrate.decide import (
+    Calibration,
+    CascadePair,
+    CascadePoint,
+    Cascades,
+    EscalatedRoute,
+    SignalFinding,
+    Status,
+)
 from calibrate.gate import Outcome, Reason, Verdict
+from calibrate.signals import SIGNALS
 from calibrate.stats.exact import zero_failure_size
 
 __all__ = [
@@ -13,13 +24,16 @@ __all__ = [
     "cascade_notes",
     "demand",
     "headline",
+    "is_split",
     "money",
+    "needless_cascades",
     "p95",
     "percent",
     "saving_sentence",
     "seconds",
     "share_saved",
     "why",
+    "why_no_cascade",
 ]
 
 
@@ -88,8 +102,9 @@ def headline(calibration: Calibration) -> str:
     bar = calibration.task.workflow.bar
     if decision.escalation is not None:
         route = decision.escalation
+        further = "but at once" if is_split(route) else "and on"
         return (
-            f"{name} goes to {chosen}, and on to {route.strong.alias} where {route.signal} is "
+            f"{name} goes to {chosen}, {further} to {route.strong.alias} where {route.signal} is "
             f"below {route.below:g} ({percent(route.escalated, 0)} of cases): certified to "
             f"{demand(bar)} with {percent(bar.confidence, 0)} confidence."
         )
@@ -106,6 +121,11 @@ def headline(calibration: Calibration) -> str:
     return f"{nothing}, and the baseline failed; {chosen} is the strongest that did not."
 
 
+def is_split(route: EscalatedRoute) -> bool:
+    """Return whether it is known before the call who answers, so that one model is asked."""
+    return SIGNALS[route.signal].moment == "before"
+
+
 def demand(bar: Bar) -> str:
     """Return what the bar demands of a model's quality."""
     if bar.measure == "mean_score":
@@ -117,14 +137,14 @@ def cascade_notes(calibration: Calibration) -> list[str]:
     """Return what was found of cascades, a sentence each; nothing where none were looked for."""
     found = calibration.cascades
     if found is None:
-        return []
+        return [needless] if (needless := needless_cascades(calibration)) else []
     if not found.thresholds:
-        return ["no cascade: no model has a signal that parts the cases"]
+        lacking = [_signal_note(signal) for signal in found.signals if signal.shortage]
+        return [*lacking, *why_no_cascade(found, calibration.task.workflow.bar)]
     notes = [_signal_note(signal) for signal in found.signals if signal.signal is not None]
     route = found.route
     if route is None:
-        notes.append(f"no cascade of {found.thresholds:,} thresholds is certified")
-        return notes
+        return [*notes, *why_no_cascade(found, calibration.task.workflow.bar)]
     change = (route.cost_usd_per_request / _cost_of_all(calibration, route)) - 1
     dearer = f"{percent(abs(change), 0)} {'dearer' if change > 0 else 'cheaper'}"
     notes.append(
@@ -136,6 +156,83 @@ def cascade_notes(calibration: Calibration) -> list[str]:
     return notes
 
 
+def needless_cascades(calibration: Calibration) -> str:
+    """Return why none were looked for, though the bar asks for them; empty where that is not so."""
+    first = calibration.verdicts[0]
+    if not calibration.task.workflow.bar.cascades or first.outcome is not Outcome.CERTIFIED:
+        return ""
+    return (
+        f"no cascade was looked for: {first.model}, the cheapest model, is certified by itself, so "
+        "none could cost less"
+    )
+
+
+def why_no_cascade(found: Cascades, bar: Bar) -> list[str]:
+    """Return why none is certified, and what the best of them would have needed."""
+    if not found.thresholds:
+        answering = "the baseline and another model, and calls to one of them failed too often"
+        parting = "a signal that parts the cases, and no model has one"
+        return [f"no cascade: it takes {parting if found.signals else answering}"]
+    none = f"no cascade of {found.thresholds:,} thresholds is certified"
+    if not found.pairs:
+        return [none]
+    best = found.pairs[0]
+    return [f"{none}: {_where_it_ended(found.pairs, bar)}", _in_hindsight(best, bar)]
+
+
+def _where_it_ended(pairs: Sequence[CascadePair], bar: Bar) -> str:
+    certified = next((pair for pair in pairs if pair.certified), None)
+    if certified is not None:
+        return (
+            f"where {certified.cheap} escalates {percent(certified.certified_from)} or more to "
+            f"{certified.strong}, quality is enough, but a critical case or the latency target is "
+            "missed"
+        )
+    stopped = next(((pair, pair.stopped) for pair in pairs if pair.stopped is not None), None)
+    if stopped is not None:
+        pair, point = stopped
+        return (
+            f"the first to be tested, {pair.cheap} that escalates {percent(point.escalated)} to "
+            f"{pair.strong}, {_told(point)}, bar {percent(bar.floor)}"
+        )
+    dearer = max(pairs, key=lambda pair: pair.strong_estimate)
+    return (
+        "the thresholds of a pair are tested once its dearer model alone is certified, and none "
+        f"is; the best of these, {dearer.strong}, has {percent(dearer.strong_estimate)}, bar "
+        f"{percent(bar.floor)}"
+    )
+
+
+def _in_hindsight(pair: CascadePair, bar: Bar) -> str:
+    point = pair.best
+    text = (
+        f"the best in hindsight, {pair.cheap} that escalates {percent(point.escalated)} to "
+        f"{pair.strong} where {pair.signal} is below {point.below:.4g}, {_told(point)}, bar "
+        f"{percent(bar.floor)}"
+    )
+    if point.estimate <= bar.floor:
+        return f"{text}: it misses the bar on these cases, so more like them would not certify it"
+    if point.cases_to_settle is None:
+        return text
+    more = point.cases_to_settle - point.cases
+    if more <= 0:
+        return f"{text}: enough for one threshold named beforehand, but the test ended before it"
+    return (
+        f"{text}: {more:,} more cases at this rate would certify it, if {pair.strong} were "
+        "certified as well"
+    )
+
+
+def _told(point: CascadePoint) -> str:
+    """Return what a pair gave at one threshold."""
+    if point.passed is None:
+        return f"has a mean of {percent(point.estimate)} over {point.cases:,} cases"
+    return (
+        f"passes {point.passed:,} of {point.cases:,}, {percent(point.estimate)}, lower bound "
+        f"{percent(point.lower_bound)}"
+    )
+
+
 def _cost_of_all(calibration: Calibration, route: EscalatedRoute) -> float:
     """Return what a request would cost if all went to the stronger model."""
     trials = calibration.trials[route.strong.alias]
@@ -144,6 +241,10 @@ def _cost_of_all(calibration: Calibration, route: EscalatedRoute) -> float:
 
 def _signal_note(signal: SignalFinding) -> str:
     name = f"{signal.model}: {signal.signal}"
+    if signal.shortage is not None:
+        return f"{name} is {signal.shortage}"
+    if signal.fitted_cases is not None:
+        name = f"{name}, fitted on {signal.fitted_cases:,} cases and judged on the others,"
     if signal.auroc is None:
         return f"{name} says nothing yet: all of its answers are right, or all are wrong"
     text = (
@@ -163,7 +264,8 @@ def saving_sentence(calibration: Calibration) -> str:
     cost = route_cost(calibration)
     baseline = cost_of(field.baseline, verdicts[field.baseline.alias])
     if decision.chosen is field.baseline and decision.escalation is None:
-        return f"No saving: this is the baseline, {money(cost.usd_per_1k)} per 1,000 requests."
+        what = "this is" if decision.status is Status.UNMET else "keep"
+        return f"No saving: {what} the baseline, {money(cost.usd_per_1k)} per 1,000 requests."
     certified = "" if decision.status is Status.CERTIFIED else "Not certified: "
     costs = f"{certified}{money(cost.usd_per_1k)} per 1,000 requests"
     if baseline.is_ceiling or cost.is_ceiling:
@@ -186,7 +288,8 @@ def _of_quality(verdict: Verdict, bar: Bar) -> str:
         return f"{_share(verdict, bar)}, upper bound {percent(verdict.upper_bound)}, bar {floor}"
     needed = zero_failure_size(bar.floor, alpha=verdict.alpha)
     if verdict.test == "exact" and (needed is None or verdict.cases < needed):
-        return f"{verdict.cases} cases cannot certify {floor}; at least {needed} are needed"
+        cases = f"{verdict.cases:,} case{'' if verdict.cases == 1 else 's'}"
+        return f"{cases} cannot certify {floor}; at least {needed} are needed"
     if verdict.reason is Reason.FUTILITY:
         return f"{_share(verdict, bar)}: it would hardly ever be certified"
     return _exhausted(verdict, floor)

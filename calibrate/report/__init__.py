@@ -10,11 +10,14 @@ from calibrate.errors import OutputError
 from calibrate.files import replace_file
 from calibrate.policy import Policy
 from calibrate.project import Project
+from calibrate.report.drawing import Drawings
 from calibrate.report.index import INDEX_FILE, build_index, case_file, page_file
 from calibrate.report.render import render_cases, render_index, render_page
 from calibrate.report.view import build_page
 
 __all__ = ["write_reports"]
+
+DRAWINGS = ".calibrate/drawings"  # a file a page
 
 
 def write_reports(
@@ -43,7 +46,9 @@ def _write_page(calibration: Calibration, project: Project, folder: Path) -> Pat
     name = calibration.task.name
     page = build_page(calibration, project)
     path = folder / page_file(name)
-    replace_file(path, render_page(page).encode())
+    drawings = Drawings(project.root / f"{DRAWINGS}/{path.stem}.json")
+    replace_file(path, render_page(page, drawings=drawings).encode())
+    drawings.keep()
     for cases in page.cases[1:]:
         replace_file(folder / case_file(name, cases.number), render_cases(page, cases).encode())
     _remove_after(folder, name, len(page.cases))

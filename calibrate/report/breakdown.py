@@ -14,13 +14,26 @@ from calibrate.words import percent
 
 __all__ = [
     "TagCell",
+    "TagCount",
     "TagRow",
     "TagTable",
     "measured",
+    "tag_counts",
     "tag_tables",
 ]
 
 MOST_VALUES = 40  # of one tag
+
+
+@dataclass(frozen=True, slots=True)
+class TagCount:
+    """How many cases of one tag value a model was asked, and how many of them it passed."""
+
+    tag: str
+    value: str
+    model: str
+    passed: int
+    cases: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +72,43 @@ def measured(calibration: Calibration) -> Iterator[tuple[Verdict, Sequence[AnyTr
 def tag_tables(calibration: Calibration) -> tuple[TagTable, ...]:
     """Return a table a tag, by name; those that the bar has a floor for come first."""
     floors = calibration.task.workflow.bar.slices
+    return tuple(_tag_table(tag, floors.get(tag), calibration) for tag in _tags(calibration))
+
+
+def tag_counts(calibration: Calibration) -> tuple[TagCount, ...]:
+    """Return the counts behind the tables, of the values that these show."""
+    asked = list(measured(calibration))
+    found = []
+    for tag in _tags(calibration):
+        counts = [(v.model, _passed_by_value(tag, trials)) for v, trials in asked]
+        found += [
+            TagCount(tag, value, model, *count.get(value, (0, 0)))
+            for value in _shown(_sizes(tag, calibration))
+            for model, count in counts
+        ]
+    return tuple(found)
+
+
+def _tags(calibration: Calibration) -> list[str]:
+    floors = calibration.task.workflow.bar.slices
     tags = {tag for case in calibration.task.cases for tag in case.tags}
-    ordered = sorted(tags, key=lambda tag: (tag not in floors, tag))
-    return tuple(_tag_table(tag, floors.get(tag), calibration) for tag in ordered)
+    return sorted(tags, key=lambda tag: (tag not in floors, tag))
+
+
+def _sizes(tag: str, calibration: Calibration) -> Counter[str]:
+    return Counter(c.tags[tag] for c in calibration.task.cases if tag in c.tags)
+
+
+def _shown(sizes: Counter[str]) -> list[str]:
+    """Return the values of a tag that there is room for."""
+    if len(sizes) <= MOST_VALUES:
+        return sorted(sizes)
+    return sorted(sizes, key=lambda value: (-sizes[value], value))[:MOST_VALUES]
 
 
 def _tag_table(tag: str, floor: float | None, calibration: Calibration) -> TagTable:
-    sizes = Counter(c.tags[tag] for c in calibration.task.cases if tag in c.tags)
-    values = sorted(sizes)
-    if len(values) > MOST_VALUES:
-        values = sorted(sizes, key=lambda value: (-sizes[value], value))[:MOST_VALUES]
+    sizes = _sizes(tag, calibration)
+    values = _shown(sizes)
     notes = [] if floor is None else [f"each value must reach {percent(floor)}"]
     if len(sizes) > len(values):
         notes.append(f"the {len(values)} most frequent of {len(sizes):,} values")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,10 +13,31 @@ from calibrate.graders import NamedGrader, grade_answer
 from calibrate.report.breakdown import measured
 from calibrate.trial import AnyTrial, FailedTrial, passes
 
-__all__ = ["MOST_LABELS", "Cell", "Confusion", "ConfusionRow", "confusions_of"]
+__all__ = [
+    "MOST_LABELS",
+    "Cell",
+    "Confusion",
+    "ConfusionRow",
+    "LabelCount",
+    "confusions_of",
+    "label_counts",
+]
 
 MOST_LABELS = 30
 _NO_LABEL, _NO_ANSWER = "no label", "no answer"
+
+
+Counts = Counter[tuple[str, str]]  # cases by what was expected and what was answered
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """How many cases of an expected label a model answered with one."""
+
+    model: str
+    expected: str
+    answered: str
+    cases: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +71,28 @@ class Confusion:
 def confusions_of(calibration: Calibration) -> tuple[Confusion, ...]:
     """Return a table a measured model; none without labels, or with too many to be read."""
     labels = calibration.task.workflow.labels or []
-    if not labels or len(labels) > MOST_LABELS:
-        return ()
-    named = _label_reader(calibration.task.graders, labels)
     chosen = calibration.decision.chosen.alias
     return tuple(
-        _confusion(verdict.model, verdict.model == chosen, trials, labels, named)
-        for verdict, trials in measured(calibration)
+        _confusion(model, model == chosen, counts, labels) for model, counts in _counts(calibration)
     )
+
+
+def label_counts(calibration: Calibration) -> tuple[LabelCount, ...]:
+    """Return the counts behind the tables, without those that are 0."""
+    return tuple(
+        LabelCount(model, expected, answered, cases)
+        for model, counts in _counts(calibration)
+        for (expected, answered), cases in sorted(counts.items())
+    )
+
+
+def _counts(calibration: Calibration) -> Iterator[tuple[str, Counts]]:
+    labels = calibration.task.workflow.labels or []
+    if not labels or len(labels) > MOST_LABELS:
+        return
+    named = _label_reader(calibration.task.graders, labels)
+    for verdict, trials in measured(calibration):
+        yield verdict.model, Counter((str(t.case.expected), named(t)) for t in trials)
 
 
 def _label_reader(
@@ -88,17 +123,15 @@ def _accept(graders: Sequence[NamedGrader], answer: str, label: str) -> bool:
 def _confusion(
     model: str,
     chosen: bool,
-    trials: Sequence[AnyTrial],
+    counts: Counts,
     labels: Sequence[str],
-    named: Callable[[AnyTrial], str],
 ) -> Confusion:
-    counts = Counter((str(trial.case.expected), named(trial)) for trial in trials)
     seen = {answered for _, answered in counts}
     answered = [*labels, *(extra for extra in (_NO_LABEL, _NO_ANSWER) if extra in seen)]
     return Confusion(
         model=model,
         chosen=chosen,
-        cases=f"{len(trials):,}",
+        cases=f"{counts.total():,}",
         answered=tuple(answered),
         rows=tuple(
             ConfusionRow(

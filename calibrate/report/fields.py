@@ -14,11 +14,29 @@ from calibrate.report.breakdown import measured
 from calibrate.trial import AnyTrial, FailedTrial
 from calibrate.words import percent
 
-__all__ = ["MOST_FIELDS", "FieldCell", "FieldRow", "FieldTable", "field_table"]
+__all__ = [
+    "MOST_FIELDS",
+    "FieldCell",
+    "FieldCount",
+    "FieldRow",
+    "FieldTable",
+    "field_counts",
+    "field_table",
+]
 
 MOST_FIELDS = 40
 
 Counts = dict[str, list[int]]  # of each field: right, and compared
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCount:
+    """In how many of the answers that were compared a model had one field right."""
+
+    model: str
+    field: str
+    right: int
+    compared: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +67,10 @@ def field_table(calibration: Calibration) -> FieldTable | None:
 
     A call without an answer, or an answer that is no JSON object, has every field wrong.
     """
-    grader = next((g.grader for g in calibration.task.graders if _has_fields(g)), None)
     asked = list(measured(calibration))
-    if not isinstance(grader, JsonFields) or not asked:
+    counts = _all_counts(calibration)
+    if not counts:
         return None
-    counts = [_counts(grader, trials) for _, trials in asked]
     fields = list(dict.fromkeys(field for found in counts for field in found))
     note = ""
     if len(fields) > MOST_FIELDS:
@@ -66,6 +83,24 @@ def field_table(calibration: Calibration) -> FieldTable | None:
             for field in fields[:MOST_FIELDS]
         ),
     )
+
+
+def field_counts(calibration: Calibration) -> tuple[FieldCount, ...]:
+    """Return the counts behind the table, and of the fields that it has no room for."""
+    pairs = zip(measured(calibration), _all_counts(calibration), strict=False)
+    return tuple(
+        FieldCount(verdict.model, field, *count)
+        for (verdict, _), counts in pairs
+        for field, count in counts.items()
+    )
+
+
+def _all_counts(calibration: Calibration) -> list[Counts]:
+    """Return the counts of each measured model; nothing without the grader."""
+    grader = next((g.grader for g in calibration.task.graders if _has_fields(g)), None)
+    if not isinstance(grader, JsonFields):
+        return []
+    return [_counts(grader, trials) for _, trials in measured(calibration)]
 
 
 def _has_fields(named: NamedGrader) -> bool:

@@ -12,10 +12,33 @@ from calibrate.report.changes import Change, changes_between
 from calibrate.report.figure import Figure
 from calibrate.words import LEAST_CALLS, money, p95, percent, share_saved
 
-__all__ = ["INDEX_FILE", "Index", "IndexRow", "build_index", "case_file", "page_file"]
+__all__ = [
+    "INDEX_FILE",
+    "Index",
+    "IndexRow",
+    "Totals",
+    "build_index",
+    "case_file",
+    "page_file",
+    "totals_of",
+]
 
 INDEX_FILE = "index.html"
 DAYS_A_MONTH = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What all routes with a stated traffic cost in US dollars, beside their baselines alone."""
+
+    usd_per_day: float
+    baseline_usd_per_day: float
+    usd_per_month: float
+    baseline_usd_per_month: float
+    saved_usd_per_month: float  # negative where the routes are dearer
+    saving: float | None  # None where the baselines cost nothing
+    workflows: int
+    not_certified: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,36 +178,51 @@ def _monthly(usd_per_1k: float, requests: int) -> str:
     return money(usd_per_1k * requests / 1000)
 
 
+def totals_of(policy: Policy, project: Project) -> Totals | None:
+    """Return what all routes cost at the traffic that the workflows state; None where none does."""
+    known = list(_with_traffic(policy, project))
+    if not known:
+        return None
+    cost = sum(e.evidence.cost_usd_per_1k_requests * n / 1000 for e, n in known)
+    baseline = sum(e.evidence.baseline_cost_usd_per_1k_requests * n / 1000 for e, n in known)
+    return Totals(
+        usd_per_day=cost / DAYS_A_MONTH,
+        baseline_usd_per_day=baseline / DAYS_A_MONTH,
+        usd_per_month=cost,
+        baseline_usd_per_month=baseline,
+        saved_usd_per_month=baseline - cost,
+        saving=1 - cost / baseline if baseline else None,
+        workflows=len(known),
+        not_certified=sum(entry.status != "certified" for entry, _ in known),
+    )
+
+
 def _totals(policy: Policy, project: Project) -> Iterator[Figure]:
-    """Yield what all routes cost at the traffic that the workflows state."""
-    pairs = [(entry.evidence, n / 1000) for entry, n in _with_traffic(policy, project)]
-    if not pairs:
+    found, note = totals_of(policy, project), "with the baselines alone"
+    if found is None:
         return
-    cost = sum(e.cost_usd_per_1k_requests * thousands for e, thousands in pairs)
-    baseline = sum(e.baseline_cost_usd_per_1k_requests * thousands for e, thousands in pairs)
-    note = "with the baselines alone"
-    yield Figure("A day", money(cost / DAYS_A_MONTH), f"{money(baseline / DAYS_A_MONTH)} {note}")
-    yield Figure(f"A month of {DAYS_A_MONTH} days", money(cost), f"{money(baseline)} {note}")
-    if baseline:
-        share = 1 - cost / baseline
-        is_proven = all(entry.status == "certified" for entry, _ in _with_traffic(policy, project))
-        label = (
-            ("Saving" if is_proven else "Saving, not all certified") if share >= 0 else "Dearer by"
-        )
+    day, month = found.usd_per_day, found.usd_per_month
+    yield Figure("A day", money(day), f"{money(found.baseline_usd_per_day)} {note}")
+    baseline = found.baseline_usd_per_month
+    yield Figure(f"A month of {DAYS_A_MONTH} days", money(month), f"{money(baseline)} {note}")
+    share = found.saving
+    if share is not None:
+        saved = "Saving, not all certified" if found.not_certified else "Saving"
         value = share_saved(share) if share >= 0 else percent(-share, 0)
-        yield Figure(label, value, f"{money(abs(baseline - cost))} a month")
+        label = saved if share >= 0 else "Dearer by"
+        yield Figure(label, value, f"{money(abs(found.saved_usd_per_month))} a month")
 
 
 def _traffic(policy: Policy, project: Project) -> str:
-    known = list(_with_traffic(policy, project))
-    if not known:
+    found = totals_of(policy, project)
+    if found is None:
         return ""
     which = (
         "the stated traffic"
-        if len(known) == len(policy.workflows)
-        else f"the traffic that {len(known)} of {len(policy.workflows)} workflows state"
+        if found.workflows == len(policy.workflows)
+        else f"the traffic that {found.workflows} of {len(policy.workflows)} workflows state"
     )
-    unproven = sum(entry.status != "certified" for entry, _ in known)
+    unproven = found.not_certified
     more = f", {_count(unproven, 'route')} not certified among them" if unproven else ""
     return f"At {which}{more}."
 

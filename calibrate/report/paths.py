@@ -10,10 +10,10 @@ from typing import Any
 from calibrate.criteria import Criterion, GatePlan, Part
 from calibrate.decide import Calibration
 from calibrate.gate import Reason, Verdict, case_scores, pair_scores
+from calibrate.judged import gate_of, prefix_of
 from calibrate.report.badges import Badge, verdict_badge
 from calibrate.report.chart import COLOURS, Chart, axis, chart, label
 from calibrate.report.excerpt import unbroken
-from calibrate.report.gates import gate_of, prefix_of
 from calibrate.stats.betting import bet, bet_below, cluster_stakes
 from calibrate.stats.betting_plan import BettingPlan
 from calibrate.stats.plan import Plan

@@ -1,9 +1,13 @@
-"""A view as one self-contained HTML file: no arithmetic, nothing that loads, one script of ours."""
+"""A view as one self-contained HTML file: no arithmetic, nothing that loads, one script of ours.
+
+A page that is served while a run goes on says so in a line of its own; a file never has it.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,27 +16,46 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from calibrate.report.cases import CasePage
-from calibrate.report.drawing import drawn
+from calibrate.report.drawing import Drawings
 from calibrate.report.excerpt import visible
 from calibrate.report.index import Index, case_file
+from calibrate.report.live import Live
 from calibrate.report.view import Page
 
-__all__ = ["render_cases", "render_index", "render_page"]
+__all__ = ["render_cases", "render_index", "render_page", "render_problems", "security_policy"]
 
 
-def render_page(page: Page) -> str:
-    """Return a workflow's page."""
-    return _render("page.html", page=page)
+def render_page(page: Page, live: Live | None = None, *, drawings: Drawings | None = None) -> str:
+    """Return a workflow's page; its charts are drawn, or taken from those that are kept."""
+    return _render("page.html", page=page, live=live, drawings=drawings or Drawings())
 
 
-def render_cases(page: Page, cases: CasePage) -> str:
+def render_cases(page: Page, cases: CasePage, live: Live | None = None) -> str:
     """Return a page of the cases that have no room on their workflow's page."""
-    return _render("cases.html", page=page, cases=cases)
+    return _render("cases.html", page=page, cases=cases, live=live)
 
 
-def render_index(index: Index) -> str:
+def render_index(index: Index, live: Live | None = None) -> str:
     """Return the page that lists every workflow."""
-    return _render("index.html", index=index)
+    return _render("index.html", index=index, live=live)
+
+
+def render_problems(problems: Sequence[str], live: Live) -> str:
+    """Return a page that says why there is none."""
+    return _render("problems.html", problems=problems, live=live)
+
+
+def security_policy() -> str:
+    """Return what a server that serves any of the pages says in its Content-Security-Policy.
+
+    It is that of the pages, which stands in each of them, and forbids to frame them as well: that
+    a page cannot say itself.
+    """
+    style, script = _digest(_asset("style.css")), _digest(_asset("cases.js"))
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def _render(template: str, **views: Any) -> str:
@@ -63,7 +86,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"drawn": drawn}
     environment.globals |= {"case_file": case_file}
     return environment
 

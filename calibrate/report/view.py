@@ -26,12 +26,14 @@ from calibrate.report.evidence import (
     served_models,
 )
 from calibrate.report.excerpt import unbroken
+from calibrate.report.fallbacks import FallbackRow, fallback_rows
 from calibrate.report.fields import FieldTable, field_table
 from calibrate.report.figure import Figure
 from calibrate.report.frontier import Frontier, frontier_of
 from calibrate.report.index import page_file
 from calibrate.report.latency import LatencyRow, latency_chart, latency_rows
 from calibrate.report.paths import VerdictPath, paths_of
+from calibrate.report.route_cost import RoutePart, route_parts
 from calibrate.report.sensitivity import what_would_change
 from calibrate.trial import Trial, passes
 from calibrate.words import (
@@ -70,10 +72,12 @@ class Page:
     outsiders: tuple[Outsider, ...]
     paths: tuple[VerdictPath, ...]
     escalation: Escalation | None
+    fallbacks: tuple[FallbackRow, ...]
     changes: tuple[str, ...]  # what would change the decision
     bar: tuple[str, ...]
     promise: str
     costs: CostTable | None
+    route_parts: tuple[RoutePart, ...]  # none for a route to one model
     latency_target: str  # empty where there is none
     latency: tuple[LatencyRow, ...]
     latency_chart: Chart | None
@@ -112,8 +116,10 @@ def build_page(calibration: Calibration, project: Project) -> Page:
         promise=unbroken(_promise(calibration)),
         paths=paths_of(calibration),
         escalation=escalation_of(calibration),
+        fallbacks=fallback_rows(calibration),
         changes=tuple(map(unbroken, what_would_change(calibration))),
         costs=cost_table(calibration),
+        route_parts=route_parts(calibration),
         latency_target="" if target is None else seconds(target),
         latency=latency_rows(calibration),
         latency_chart=latency_chart(calibration),
