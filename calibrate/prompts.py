@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.filters import do_indent
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from calibrate.completion import ChatMessage
@@ -102,7 +103,8 @@ class Prompt:
                 if isinstance(item, Shots):
                     self._parts.append(self._shots(place, item))
                 else:
-                    self._parts.append(self._compiled(place, item))
+                    part = self._compiled(place, item)
+                    self._parts.append(self._unvaried(part, item.content) or part)
             except PromptError as error:
                 problems += error.problems
         if problems:
@@ -150,6 +152,16 @@ class Prompt:
             for example in self._examples
             for part in parts
         )
+
+    def _unvaried(self, part: _Part, content: str) -> tuple[ChatMessage, ...] | None:
+        """Render a message that is the same for every case; None for one that is not."""
+        shared = {"examples": self._examples, "labels": self._labels}
+        if not find_undeclared_variables(self._sandbox.parse(content)) <= shared.keys():
+            return None
+        try:
+            return (part.message(shared),)
+        except PromptError:  # told with the case, as any other
+            return None
 
     def _compiled(self, place: str, message: Message) -> _Part:
         try:

@@ -97,6 +97,13 @@ SHOTS = Shots(
 )
 
 
+def test_a_message_without_the_case_is_one_message_for_all_of_them() -> None:
+    prompt = Prompt("w", workflow("Sort into {{ labels | join(', ') }}.", "{{ input }}"))
+    first, second = (prompt.messages(Case(text, text, "a")) for text in "xy")
+    assert first[0] is second[0]
+    assert (first[1].content, second[1].content) == ("x", "y")
+
+
 def test_shots_stand_once_for_each_example() -> None:
     flow = workflow("{{ input.ticket }}")
     flow = flow.model_copy(update={"prompt": [SHOTS, *flow.prompt]})

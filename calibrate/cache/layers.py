@@ -96,8 +96,9 @@ class StoredAnswers:
         return found
 
     def put(self, request: Request, base_url: str, reply: Reply) -> Move | None:
-        """Keep an answer that has arrived; return the move that it tells of, if any.
+        """Add an answer that has arrived; return the move that it tells of, if any.
 
+        It is kept, whatever happens to the process, once `commit` returns.
         A spoiling move is returned for every further answer of its model until `start_over`.
         """
         model = _model(request, base_url)
@@ -107,6 +108,11 @@ class StoredAnswers:
         move = self._name_arrived(model, reply.served_model)
         self._keep(request, base_url, reply)
         return self._spoilt.get(model, move)
+
+    def commit(self) -> None:
+        """Write the answers that were put."""
+        if self._cache is not None:
+            self._cache.commit()
 
     def start_over(self) -> frozenset[ModelId]:
         """Return the models that a move has spoilt; from now on they may be asked anew."""
@@ -186,7 +192,7 @@ class StoredAnswers:
         self, request: Request, base_url: str, reply: Reply, *, name_counts: bool = True
     ) -> None:
         if self._cache is not None:
-            self._cache.put(request, base_url, reply, name_counts=name_counts)
+            self._cache.add(request, base_url, reply, name_counts=name_counts)
 
 
 def _model(request: Request, base_url: str) -> ModelId:

@@ -11,6 +11,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from calibrate.completion import (
     reply_from_json,
     reply_to_json,
 )
+from calibrate.errors import CacheError
 from calibrate.providers.base import json_bytes
 
 __all__ = ["Cache", "ModelId"]
@@ -58,6 +60,14 @@ class ModelId(NamedTuple):
     name: str
 
 
+class _Added(NamedTuple):
+    """An answer on its way into the file: its model, and its key, name, request and reply."""
+
+    model: ModelId
+    row: tuple[bytes, str | None, str, str]
+    name_counts: bool
+
+
 class Cache:
     """The live answers of a project. The file is made when there is something to keep."""
 
@@ -65,6 +75,7 @@ class Cache:
         self._path = path
         self._connection = open_database(path) if path.exists() else None
         self._numbers: dict[ModelId, int] = {}
+        self._added: list[_Added] = []
         self._served: dict[ModelId, frozenset[str]] = {}  # as read a moment ago
         self._read_at = 0.0
 
@@ -77,6 +88,8 @@ class Cache:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with suppress(CacheError):  # it was raised when this was tried first
+            self.commit()
         if self._connection is not None:
             self._connection.close()
 
@@ -99,20 +112,38 @@ class Cache:
         A name that is new for the model takes the place of those that counted, unless it is said
         not to count: then the answer is kept as evidence and not given.
         """
-        connection = self._opened()
-        model = ModelId(base_url, request.kind, request.name)
-        asked = json_bytes(request.to_json()).decode()
-        answer = json_bytes(reply_to_json(reply)).decode()
+        self.add(request, base_url, reply, name_counts=name_counts)
+        self.commit()
+
+    def add(
+        self, request: Request, base_url: str, reply: Reply, *, name_counts: bool = True
+    ) -> None:
+        """Keep an answer as `put` does, once `commit` returns: several together cost far less."""
         served = reply.served_model if isinstance(reply, Completion) else None
+        asked, answer = json_bytes(request.to_json()), json_bytes(reply_to_json(reply))
+        self._added.append(
+            _Added(
+                ModelId(base_url, request.kind, request.name),
+                (_key(request, base_url), served, asked.decode(), answer.decode()),
+                name_counts,
+            )
+        )
+
+    def commit(self) -> None:
+        """Write what was added; what cannot be written stays added."""
+        if not self._added:
+            return
+        connection = self._opened()
         try:
-            number = self._number(connection, model)
-            row = (_key(request, base_url), number, served, asked, answer)
-            # Nearly every answer is of a name that counts: that takes one statement.
-            if served is None or not connection.execute(_KEEP_IF_IT_COUNTS, row).rowcount:
-                _keep_and_count(connection, row, name_counts)
-                self._served.clear()
+            numbered = [(self._number(connection, added.model), added) for added in self._added]
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for number, added in numbered:
+                    _write(connection, number, added)
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
+        self._added.clear()
+        self._served.clear()
 
     def served_names(self, model: ModelId) -> frozenset[str]:
         """Return the names whose answers count for a model; none where nothing is known of it."""
@@ -133,6 +164,7 @@ class Cache:
 
     def count_names(self, model: ModelId, names: AbstractSet[str]) -> None:
         """Let the answers of these names count for a model, and no others."""
+        self.commit()  # what was added before counts by the names before
         connection = self._opened()
         try:
             number = self._number(connection, model)
@@ -176,6 +208,14 @@ def _count(connection: sqlite3.Connection, model: int, names: AbstractSet[str]) 
     )
 
 
+def _write(connection: sqlite3.Connection, number: int, added: _Added) -> None:
+    key, served, asked, answer = added.row
+    row = key, number, served, asked, answer
+    # Nearly every answer is of a name that counts: that takes one statement.
+    if served is None or not connection.execute(_KEEP_IF_IT_COUNTS, row).rowcount:
+        _keep_and_count(connection, row, added.name_counts)
+
+
 def _keep_and_count(
     connection: sqlite3.Connection,
     row: tuple[bytes, int, str | None, str, str],
@@ -187,18 +227,16 @@ def _keep_and_count(
     first answer that is no name, which goes with whatever that answer's is.
     """
     key, model, served, asked, answer = row
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        counting = _names(connection, model)
-        counts = counting
-        if served is None:
-            served = min(counting, default=_NO_NAME)
-            counts = counting or {_NO_NAME}
-        elif name_counts:
-            counts = {served}
-        if counts != counting:
-            _count(connection, model, counts)
-        connection.execute(_KEEP, (key, model, served, asked, answer))
+    counting = _names(connection, model)
+    counts = counting
+    if served is None:
+        served = min(counting, default=_NO_NAME)
+        counts = counting or {_NO_NAME}
+    elif name_counts:
+        counts = {served}
+    if counts != counting:
+        _count(connection, model, counts)
+    connection.execute(_KEEP, (key, model, served, asked, answer))
 
 
 def _key(request: Request, base_url: str) -> bytes:

@@ -169,6 +169,7 @@ def _keeping(project: Project) -> Iterator[Keep]:
 
         def keep(batch: Batch, request: Request, reply: Reply, paid_usd: Decimal) -> None:
             storage.put(request, batch.base_url, reply)
+            storage.commit()
 
         yield keep
     for note in storage.notes():

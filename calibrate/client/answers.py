@@ -21,6 +21,10 @@ from calibrate.transports import Transport, open_transport
 
 __all__ = ["Answer", "Client", "Source"]
 
+# Answers that have arrived and are written together at most. Fewer are whenever nothing else is
+# ready to be done, so what a killed process may lose is what arrived in its last milliseconds.
+TOGETHER = 16
+
 
 class Source(StrEnum):
     """Where an answer came from."""
@@ -86,6 +90,8 @@ class Client:
         self._keeps_given = keep_given or cache is None or not read_stored
         self._sources: defaultdict[ModelId, dict[str, Source]] = defaultdict(dict)
         self._in_flight: dict[tuple[str, str], asyncio.Future[Answer | None]] = {}
+        self._unwritten = 0  # answers that have arrived
+        self._unwritable: CalibrateError | None = None
 
     async def __aenter__(self) -> Client:
         return self
@@ -98,6 +104,9 @@ class Client:
     ) -> None:
         if self._transport is not None:
             await self._transport.close()
+        self._write_rest()
+        if self._unwritable is not None and kind is None:
+            raise self._unwritable
 
     async def ask(
         self, endpoint: str, request: Request, price: Price, timeout_s: float | None = None
@@ -107,6 +116,8 @@ class Client:
         Raises `CacheMiss` when it must be asked but may not, `BudgetError` before the cap could
         be passed, and `ProviderError` where the endpoint cannot be asked at all.
         """
+        if self._unwritable is not None:
+            raise self._unwritable
         answer = self.given.get((endpoint, request.key)) or self.stored(endpoint, request)
         if answer is None:
             answer = await self._asked(endpoint, request, price, timeout_s)
@@ -118,7 +129,10 @@ class Client:
 
         Raises `ModelMoved` as `ask` does; the answer is kept.
         """
-        answer = self._kept(endpoint, request, Asked(reply, (), paid_usd))
+        try:
+            answer = self._kept(endpoint, request, Asked(reply, (), paid_usd))
+        finally:
+            self._write()
         self.given[endpoint, request.key] = answer
         self._give(endpoint, answer)
 
@@ -204,9 +218,25 @@ class Client:
 
     def _kept(self, endpoint: str, request: Request, asked: Asked) -> Answer:
         move = self._storage.put(request, self._channel(endpoint).base_url, asked.reply)
+        self._unwritten += 1
+        if self._unwritten >= TOGETHER:
+            self._write()
+        elif self._unwritten == 1:
+            asyncio.get_running_loop().call_soon(self._write_rest)
         if move is not None and move.is_spoiling:
             raise ModelMoved(str(move))
         return Answer(request, asked.reply, Source.ASKED, asked.failures, asked.paid_usd)
+
+    def _write(self) -> None:
+        self._unwritten = 0
+        self._storage.commit()
+
+    def _write_rest(self) -> None:
+        """Write what has arrived before anything else is waited for; an error ends the asking."""
+        try:
+            self._write()
+        except CalibrateError as error:
+            self._unwritable = error
 
     def _channel(self, endpoint: str) -> Channel:
         if endpoint not in self._channels:

@@ -38,6 +38,7 @@ def recordings(tmp_path: Path, **answers: Completion | Failure) -> Recordings:
 
 def names(stored: StoredAnswers, texts: str) -> list[str]:
     """Return who gave each question's stored answer: R for recorded, C for cached, and the name."""
+    stored.commit()
     found = []
     for text in texts:
         answer = stored.get(ask(text), URL)
