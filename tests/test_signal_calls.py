@@ -15,7 +15,8 @@ from calibrate.cache import Cache, Recordings
 from calibrate.client import Client
 from calibrate.decide import Calibration
 from calibrate.errors import ConfigError
-from calibrate.pipeline import TaskPlan, calibrate, plan
+from calibrate.pipeline import calibrate
+from calibrate.planning import TaskPlan, plan
 from calibrate.pricing import Budget
 from calibrate.project import Project, load_project
 from calibrate.task import load_task

@@ -8,7 +8,7 @@ from calibrate.criteria import level_of
 from calibrate.decide import Calibration, Status
 from calibrate.family import withheld
 from calibrate.ledger import attempt_numbers
-from calibrate.pipeline import Share
+from calibrate.planning import Share
 from calibrate.policy import Policy
 from calibrate.project import Project
 from calibrate.task import Task

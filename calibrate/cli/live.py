@@ -16,7 +16,7 @@ from calibrate.cli.so_far import SoFar, so_far
 from calibrate.client import Client
 from calibrate.errors import CalibrateError
 from calibrate.methods import Ask
-from calibrate.pipeline import asks_of
+from calibrate.planning import asks_of
 from calibrate.policy import DEFAULT_PATH, Policy
 from calibrate.pricing import Budget
 from calibrate.project import Project, load_project

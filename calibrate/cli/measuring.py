@@ -18,7 +18,8 @@ from calibrate.client import Client, Source
 from calibrate.decide import Calibration, Status, has_outage
 from calibrate.errors import CalibrateError, ProviderError
 from calibrate.family import same_route
-from calibrate.pipeline import ByRounds, Share, calibrate
+from calibrate.pipeline import ByRounds, calibrate
+from calibrate.planning import Share
 from calibrate.pricing import Budget
 from calibrate.project import Project
 from calibrate.task import Task

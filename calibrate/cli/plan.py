@@ -23,7 +23,7 @@ from calibrate.cli.options import (
 )
 from calibrate.cli.session import open_client
 from calibrate.ledger import attempt_numbers
-from calibrate.pipeline import CandidatePlan, Share, TaskPlan, plan
+from calibrate.planning import CandidatePlan, Share, TaskPlan, plan
 from calibrate.policy import DEFAULT_PATH
 from calibrate.pricing import Budget
 from calibrate.project import Project

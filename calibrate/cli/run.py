@@ -33,7 +33,7 @@ from calibrate.drift import changes_of, expiry, override_of
 from calibrate.errors import BudgetError, CalibrateError, PolicyError, UsageError
 from calibrate.family import Family, allowed, expected_wrong, levels, same_route, withheld
 from calibrate.ledger import attempt_numbers
-from calibrate.pipeline import Share
+from calibrate.planning import Share
 from calibrate.policy import DEFAULT_PATH, Policy, update_policy, utc_today
 from calibrate.pricing import Budget
 from calibrate.project import Project

@@ -11,7 +11,8 @@ from calibrate.criteria import GatePlan
 from calibrate.decide import Calibration, Decision, Status
 from calibrate.errors import CacheMiss
 from calibrate.gate import Outcome, Verdict, not_asked, standing
-from calibrate.pipeline import Share, Watcher, calibrate, gates_of
+from calibrate.pipeline import Watcher, calibrate
+from calibrate.planning import Share, gates_of
 from calibrate.task import Task
 from calibrate.trial import AnyTrial
 

@@ -80,11 +80,20 @@ class Project:
         return Project(root)
 
 
-def run(project: Project, *, is_cached: bool = False) -> Cost:
+COMMAND = [sys.executable, "-m", "calibrate"]
+WITHOUT_CHARTS = [
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['vl_convert'] = None\n"
+    "from calibrate.cli import main; sys.exit(main(sys.argv[1:]))",
+]
+
+
+def run(project: Project, *, is_cached: bool = False, with_charts: bool = True) -> Cost:
     """Run all cases of all models as a user does, in a process of its own."""
     if not is_cached:
         shutil.rmtree(project.root / ".calibrate", ignore_errors=True)
-    command = [sys.executable, "-m", "calibrate", "run", "sort", "--cases", "all"]
+    command = [*(COMMAND if with_charts else WITHOUT_CHARTS), "run", "sort", "--cases", "all"]
     started = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -13,7 +13,8 @@ from calibrate.cli.session import open_client
 from calibrate.cli.so_far import SoFar, so_far
 from calibrate.decide import Status
 from calibrate.gate import Outcome, Reason
-from calibrate.pipeline import Share, calibrate
+from calibrate.pipeline import calibrate
+from calibrate.planning import Share
 from calibrate.pricing import Budget
 from calibrate.project import load_project
 from calibrate.task import load_task
