@@ -65,8 +65,11 @@ class Provider:
 
     @property
     def asked(self) -> list[str]:
-        """The models that were asked, in order, each attempt once."""
-        return [received.model for received in self.server.received]
+        """The models that were asked, in order, each attempt once.
+
+        LiteLLM may also look what kind of server it has before it.
+        """
+        return [one.model for one in self.server.received if isinstance(one.body, dict)]
 
     @property
     def last(self) -> Received:

@@ -157,8 +157,9 @@ class Served:
         """Return the last line of this kind; LiteLLM logs a moment after it has answered."""
         deadline = time.monotonic() + 15
         while True:
-            lines = map(json.loads, (self.folder / "decisions.jsonl").read_text().splitlines())
-            for line in reversed(list(lines)):
+            written = (self.folder / "decisions.jsonl").read_text().splitlines(keepends=True)
+            lines = [json.loads(line) for line in written if line.endswith("\n")]
+            for line in reversed(lines):
                 if line["event"] == event and fields.items() <= line.items():
                     return dict(line)
             assert time.monotonic() < deadline, f"no {event} with {fields}"
