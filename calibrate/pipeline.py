@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from calibrate.candidates import Candidate
@@ -13,10 +13,11 @@ from calibrate.criteria import GatePlan, cascade_alpha
 from calibrate.dataset import Case
 from calibrate.decide import CASCADES, Calibration, choose_route
 from calibrate.errors import ModelMoved
-from calibrate.gate import Outcome, Verdict, judge, next_look, not_asked
+from calibrate.gate import Outcome, Reason, Verdict, judge, next_look, not_asked
 from calibrate.methods import Ask
 from calibrate.planning import Share, askable_cases, gates_of, method_of
 from calibrate.runner import run_trials
+from calibrate.summaries import mean_cost_usd
 from calibrate.task import Task
 from calibrate.trial import AnyTrial
 
@@ -122,9 +123,17 @@ async def _calibrate_once(
         attempt = share.attempts.get(CASCADES, 1)
         alpha = cascade_alpha(task.workflow.bar, attempt=attempt, level=share.level)
         cascades = find_cascades(task, chosen_cases, answers, alpha=alpha, attempt=attempt)
+        verdicts = [_costed(verdict, answers[verdict.model]) for verdict in verdicts]
     trials = {alias: a.so_far(chosen_cases) for alias, a in asking.items() if a.has_begun}
     decision = choose_route(field, verdicts, None if cascades is None else cascades.route)
     return Calibration(task, trials, tuple(verdicts), decision, cascades=cascades)
+
+
+def _costed(verdict: Verdict, trials: Sequence[AnyTrial]) -> Verdict:
+    """Return a verdict with the cost of answers that were asked for the cascades alone."""
+    if verdict.reason is not Reason.NOT_ASKED:
+        return verdict
+    return replace(verdict, cost_usd_per_request=mean_cost_usd(trials))
 
 
 class _Asking:

@@ -74,11 +74,15 @@ class TaskPlan:
 
     @property
     def likely_usd(self) -> Decimal:
-        """What a run costs on average if every candidate is at the design rate."""
+        """What a run costs on average if every candidate is at the design rate.
+
+        Where the bar has cascades, what it costs unless the cheapest is certified by itself.
+        """
         reached, total = 1.0, Decimal(0)
         for row in self.candidates:
             is_rival = row.candidate is self.task.field.baseline and row.gate.bar.of_baseline
-            total += Decimal(1.0 if is_rival else reached) * row.likely_usd
+            is_sure = is_rival or row.gate.bar.cascades
+            total += Decimal(1.0 if is_sure else reached) * row.likely_usd
             reached *= 1 - row.power
         return total
 
@@ -159,18 +163,20 @@ def _candidate_plan(
     )
     left = [*to_ask, *further_to_ask]
     expected = _characteristics(gate, design_rate(gate.bar))
-    likely = min(len(to_ask), round(expected.expected_n * gate.repeats))
+    # Unless the cheapest is certified by itself, cascades take every case of every model.
+    likely_cases = len(cases) if gate.bar.cascades else expected.expected_n
+    likely = min(len(to_ask), round(likely_cases * gate.repeats))
     further_usd = sum(map(_estimated_usd, further_to_ask), Decimal(0))
     return CandidatePlan(
         candidate=candidate,
         gate=gate,
         power=expected.accept_probability,
-        expected_cases=expected.expected_n,
+        expected_cases=likely_cases,
         requests=len(answers) + len(further),
         stored=len(answers) + len(further) - len(left),
         most_usd=sum((most_usd(a.request, a.price, a.timeout_s) for a in left), Decimal(0)),
         likely_usd=candidate.estimated_usd * likely
-        + further_usd * Decimal(min(expected.expected_n / max(len(cases), 1), 1)),
+        + further_usd * Decimal(min(likely_cases / max(len(cases), 1), 1)),
         input_tokens=sum(estimated_tokens(ask.request.texts) for ask in left),
         output_tokens=sum(_output_tokens(ask) for ask in left),
     )

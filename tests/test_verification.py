@@ -206,6 +206,18 @@ def test_a_key_in_a_list_is_not_shown(tmp_path: Path) -> None:
     assert found == "router_settings.retry_after: is a value that is not shown here; due is 0"
 
 
+def test_a_price_for_tokens_is_no_secret(tmp_path: Path) -> None:
+    def dearer(document: Any) -> None:
+        calls = [deployment["litellm_params"] for deployment in document["model_list"]]
+        next(call for call in calls if "input_cost_per_token" in call)["input_cost_per_token"] = 0.5
+
+    text = edited("litellm", dearer)
+    rows = told("litellm", text, tmp_path)
+    assert [row.partition("input_cost_per_token: ")[2] for row in rows] == [
+        "is 0.5; due is 2.5e-06"
+    ]
+
+
 def test_long_and_unprintable_values_are_shown_short(tmp_path: Path) -> None:
     text = edited(
         "litellm", lambda d: d["router_settings"].update(retry_after="\x1b[2J" + "x" * 99)

@@ -101,10 +101,10 @@ def _print(found: TaskPlan, caching: dict[str, PromptCaching]) -> None:
     for out in found.task.field.inapplicable:
         print(f"{out.alias} ({out.tier}) is no candidate: {out.why}")
     most = sum(row.most_usd for row in found.candidates)
-    print(
-        f"a run asks cheapest first and stops at a certified model; "
-        f"likely ${found.likely_usd:.4f}, at most ${most:.4f}"
-    )
+    manner = "asks cheapest first and stops at a certified model"
+    if found.task.workflow.bar.cascades:
+        manner = "asks every case of every model, unless the cheapest is certified by itself"
+    print(f"a run {manner}; likely ${found.likely_usd:.4f}, at most ${most:.4f}")
     print("\n".join([*_verdict(found), *caching_lines(caching)]) + "\n")
 
 

@@ -77,7 +77,7 @@ def _jsonl_rows(path: Path, place: str, known: Sequence[str]) -> Iterator[Row | 
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 if text.strip():
-                    yield _row(where, _json(text))
+                    yield _row(where, _json(text.rstrip("\r\n")))
             except UnicodeDecodeError:
                 yield f"{where}: not UTF-8"
             except json.JSONDecodeError as error:

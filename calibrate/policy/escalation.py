@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, SupportsFloat
 
 __all__ = ["Escalation", "InputScore", "Scale"]
 
@@ -80,9 +80,16 @@ class Escalation:
         threshold stands on (87 where shares of 1 were calibrated), so these go on, too. At the
         threshold an answer stays.
         """
-        value = signals.get(self.signal)
-        if value is None or math.isnan(value):
+        value = _number(signals.get(self.signal))
+        if math.isnan(value):
             return "missing"
         if self.scale is not None and not self.scale.holds(value):
             return "off_scale"
         return None if value >= self.below else "low"
+
+
+def _number(value: object) -> float:
+    """Return a signal's value, NaN for what is no number: a service may hand in anything."""
+    if isinstance(value, bool | str) or not isinstance(value, SupportsFloat):
+        return math.nan
+    return float(value)

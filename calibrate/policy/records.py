@@ -267,8 +267,10 @@ class Route:
 
         `contents` are those of the request's messages, the last one being the input. By what is
         returned `should_escalate` says whom to ask, before anyone is. It is empty where a route
-        goes by the answer, or is not escalated at all.
+        goes by the answer, or is not escalated at all. Raises `TypeError` for a single text.
         """
+        if isinstance(contents, str):
+            raise TypeError("expected a list of texts, one a message, and got a single text")
         found = self.escalation
         if found is None or not found.is_before_call:
             return {}

@@ -86,7 +86,8 @@ def shown(value: Any, path: tuple[Step, ...] = ()) -> str:
     if isinstance(value, dict):
         return "an object" if value else "{}"
     text = json.dumps(value, ensure_ascii=False, default=str)
-    if looks_like_key(text) or (path and _SECRET_KEY.search(path[-1][0])):
+    is_number = isinstance(value, int | float)  # such as a price per token
+    if looks_like_key(text) or (path and not is_number and _SECRET_KEY.search(path[-1][0])):
         return "a value that is not shown here"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 

@@ -105,6 +105,22 @@ def test_the_terminal_says_what_the_signals_are_worth(calibrate: Any, shipped: P
 def test_cascades_ask_for_every_case_and_plan_says_so(calibrate: Any, shipped: Path) -> None:
     (plan,) = json.loads(calibrate("plan", "review-sentiment", "--json").stdout)["workflows"]
     assert [row["requests"] for row in plan["candidates"][1:]] == [200, 200, 200]
+    assert [row["requests_expected"] for row in plan["candidates"]] == [200, 200, 200, 200]
+    text = " ".join(calibrate("plan", "review-sentiment").stdout.split())
+    assert "a run asks every case of every model, unless the cheapest is certified" in text
+
+
+def test_a_baseline_that_only_the_cascades_asked_for_has_its_measured_cost(
+    calibrate: Any, shipped: Path
+) -> None:
+    found = run(calibrate)
+    (baseline,) = (v for v in found["verdicts"] if v["model"] == "qwen2.5-coder-0.5b")
+    assert (baseline["reason"], baseline["cost_basis"]) == ("not_asked", "measured")
+    evidence = load_policy("routing-policy.yaml").workflows["review-sentiment"].evidence
+    assert evidence.baseline_cost_basis == "measured"
+    # Gemma is down, and so is minilm: the next is another model, the last one the baseline.
+    whole = {row["model"]: row for row in found["when_down"]}["qwen2.5-coder-0.5b"]
+    assert evidence.baseline_cost_usd_per_1k_requests == whole["cost_usd_per_1k_requests"]
 
 
 def test_cascades_need_one_answer_a_case(calibrate: Any, project: Any) -> None:

@@ -33,6 +33,10 @@ def route(scale: Scale | None, below: float = 0.62, **changes: Any) -> Route:
         ({}, "missing"),
         ({"other": 0.9}, "missing"),
         ({"sure": NAN}, "missing"),
+        ({"sure": None}, "missing"),
+        ({"sure": "0.9"}, "missing"),
+        ({"sure": True}, "missing"),
+        ({"sure": [0.9]}, "missing"),
         ({"sure": 87}, "off_scale"),
         ({"sure": -0.3}, "off_scale"),
         ({"sure": math.inf}, "off_scale"),
@@ -41,7 +45,7 @@ def route(scale: Scale | None, below: float = 0.62, **changes: Any) -> Route:
     ],
 )
 def test_what_is_low_unknown_or_on_another_scale_goes_on(
-    signals: dict[str, float], reason: str | None
+    signals: dict[str, Any], reason: str | None
 ) -> None:
     found = route(SHARE)
     assert found.escalation is not None
@@ -122,3 +126,8 @@ def test_the_scale_is_under_the_seal_of_the_route_and_its_absence_is_as_before()
         )
     ]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_single_text_is_no_list_of_messages() -> None:
+    with pytest.raises(TypeError, match="a list of texts, one a message"):
+        route(SHARE).input_signals("Where is my parcel?")
