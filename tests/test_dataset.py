@@ -378,3 +378,10 @@ def test_a_case_as_json_has_every_key() -> None:
         "critical": False,
         "group": None,
     }
+
+
+def test_a_line_that_ends_too_early_is_told_at_its_end(tmp_path: Path) -> None:
+    cut = b'{"id": "a", "input":\n{"id": "b", "input": "x", "expected": 1}\n'
+    assert problems_of(tmp_path, "d.jsonl", cut) == (
+        "d.jsonl:1: not JSON: Expecting value at column 21",
+    )
