@@ -13,7 +13,7 @@ from calibrate.cascade.fitted import SIGNAL, FittedSignal, fit_signal
 from calibrate.cascade.hypotheses import Hypotheses, ReplayBar
 from calibrate.config import Bar
 from calibrate.dataset import Case, clusters_of
-from calibrate.gate import OUTAGE_SHARE
+from calibrate.gate import is_down
 from calibrate.methods import SignalCost
 from calibrate.outcomes import SignalCosts, TaskOutcomes
 from calibrate.signals import SIGNALS
@@ -76,7 +76,7 @@ def measure(task: Task, cases: Sequence[Case], trials: Trials, *, alpha: float) 
 
     A model of whose calls too many failed is left out.
     """
-    up = [c.alias for c in task.field.candidates if not _is_down(trials[c.alias])]
+    up = [c.alias for c in task.field.candidates if not is_down(trials[c.alias])]
     baseline, bar = task.field.baseline.alias, task.workflow.bar
     if baseline not in up or len(up) < 2:
         return None
@@ -98,10 +98,6 @@ def measure(task: Task, cases: Sequence[Case], trials: Trials, *, alpha: float) 
 
 def _is_fit(task: Task) -> bool:
     return task.noting.reader.settings.input_simplicity.fit
-
-
-def _is_down(trials: Sequence[AnyTrial]) -> bool:
-    return sum(isinstance(trial, FailedTrial) for trial in trials) > OUTAGE_SHARE * len(trials)
 
 
 def _signal_of(task: Task, trials: Sequence[AnyTrial]) -> str | None:

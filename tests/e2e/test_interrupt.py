@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from loopback import Loopback, Received, Response, chat, error
+from held import HELD, WORKFLOW, HeldServer
+from loopback import error
 
 SLOTS = 4
 CASES = 24
-HELD = 10  # the requests from this one on are held until the server is told to answer
 SHOW_CURSOR, HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
 KEPT = "interrupted; every answer that had arrived is kept\n"
 IN_FLIGHT = (
@@ -41,32 +41,9 @@ models:
 tiers: {{frontier: [only]}}
 baseline: frontier
 """
-WORKFLOW = """\
-version: 1
-dataset: datasets/sort.jsonl
-prompt:
-  - {role: user, content: "{{ input }}"}
-max_output_tokens: 8
-graders: [exact_match]
-bar: {pass_rate: 0.8, confidence: 0.9}
-"""
 
 
-class Server(Loopback):
-    """Answers at once up to a request, and those from it on when it is let go."""
-
-    def __init__(self, held: int = HELD) -> None:
-        super().__init__(self._script)
-        self._held = held
-        self.let_go = threading.Event()
-        self.held_answer = chat("yes")
-
-    def _script(self, received: Received) -> Response:
-        if received.number < self._held:
-            return chat("yes")
-        self.let_go.wait(30)
-        return self.held_answer
-
+class Server(HeldServer):
     @property
     def asked(self) -> Counter[str]:
         return Counter(one.asked for one in self.received)

@@ -7,17 +7,16 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from loopback import Loopback, Received, Response, chat
+from held import HELD, WORKFLOW, HeldServer
 from served import Got, served
 
-CASES, HELD, SLOTS = 40, 10, 4
+CASES, SLOTS = 40, 4
 
 TIERS = """\
 version: 1
@@ -29,29 +28,9 @@ models:
 tiers: {{cheap: [low], frontier: [dear]}}
 baseline: frontier
 """
-WORKFLOW = """\
-version: 1
-dataset: datasets/sort.jsonl
-prompt:
-  - {role: user, content: "{{ input }}"}
-max_output_tokens: 8
-graders: [exact_match]
-bar: {pass_rate: 0.8, confidence: 0.9}
-"""
 
 
-class Server(Loopback):
-    """Answers at once up to a request, and those from it on when it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__(self._script)
-        self.let_go = threading.Event()
-
-    def _script(self, received: Received) -> Response:
-        if received.number >= HELD:
-            self.let_go.wait(60)
-        return chat("yes")
-
+class Server(HeldServer):
     @property
     def is_held(self) -> bool:
         return len(self.received) == HELD + SLOTS and len(self.delivered) == HELD
