@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -16,6 +16,8 @@ from calibrate.methods import Method, Response
 from calibrate.trial import AnyTrial, FailedTrial, Trial
 
 __all__ = ["run_trials"]
+
+LOOK_AHEAD = 64  # cases; what is stored of them is read at once
 
 
 async def run_trials(
@@ -37,7 +39,7 @@ async def run_trials(
     done: dict[int, AnyTrial] = {}
     errors: list[CalibrateError] = []
     asked = [(case, repeat) for case in cases for repeat in range(repeats)]
-    queue = iter(enumerate(asked))
+    queue = enumerate(_looked_ahead(method, asked))
 
     async def work() -> None:
         for index, (case, repeat) in queue:
@@ -58,6 +60,16 @@ async def run_trials(
     if errors:
         raise errors[0]
     return [done[index] for index in range(len(asked))]
+
+
+def _looked_ahead(
+    method: Method, asked: Sequence[tuple[Case, int]]
+) -> Iterator[tuple[Case, int]]:
+    """Yield what is asked, the method being told of the next ones in time."""
+    for start in range(0, len(asked), LOOK_AHEAD):
+        ahead = asked[start : start + LOOK_AHEAD]
+        method.look_ahead(ahead)
+        yield from ahead
 
 
 def _trial(

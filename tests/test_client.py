@@ -66,6 +66,7 @@ class Desk:
     limit_usd: str | None = None
     offline: bool = False
     read_stored: bool = True
+    keep_given: bool = True
     time: FakeTime = field(default_factory=FakeTime)
 
     def __post_init__(self) -> None:
@@ -85,7 +86,7 @@ class Desk:
                     budget=self.budget,
                     offline=self.offline,
                     read_stored=self.read_stored,
-                    keep_given=True,
+                    keep_given=self.keep_given,
                     clock=self.time.clock,
                     sleep=self.time.sleep,
                 )
@@ -175,6 +176,16 @@ def test_offline_what_is_stored_is_given_and_the_rest_is_a_miss(tmp_path: Path) 
         "an answer of 'small' is not recorded, and --offline forbids asking; "
         "run without --offline, or record it with --record"
     )
+    assert len(server.received) == 1
+
+
+def test_what_has_just_arrived_is_not_asked_again(tmp_path: Path) -> None:
+    async def twice_in_one_turn(client: Client) -> list[Source]:
+        return [(await client.ask("e", ask(), PRICE)).source for _ in range(2)]
+
+    with Loopback(lambda _: chat("shipping")) as server:
+        sources = desk(tmp_path, server, keep_given=False).run(twice_in_one_turn)
+    assert sources == [Source.ASKED, Source.CACHED]
     assert len(server.received) == 1
 
 

@@ -7,6 +7,7 @@ not meet in one verdict because an alias moved between them.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibrate.cache.live import Cache, ModelId
@@ -84,6 +85,11 @@ class StoredAnswers:
     def has(self, request: Request, base_url: str) -> bool:
         """Return whether `get` would give an answer."""
         return self._find(request, _model(request, base_url)) is not None
+
+    def look_ahead(self, requests: Sequence[Request], base_url: str) -> None:
+        """Read together what `get` is asked for next."""
+        if self._cache is not None:
+            self._cache.look_ahead(requests, base_url)
 
     def get(self, request: Request, base_url: str) -> Stored | None:
         """Return the stored answer that counts: the recorded one, else the cached one."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -19,6 +21,7 @@ from typing import NamedTuple
 import orjson
 
 from calibrate.cache.database import broken, model_number, open_database
+from calibrate.cache.writing import NO_NAME, Row, count_names, write_rows
 from calibrate.completion import (
     MALFORMED_REPLY,
     Completion,
@@ -32,24 +35,15 @@ from calibrate.providers.base import json_bytes
 
 __all__ = ["Cache", "ModelId"]
 
-_NO_NAME = ""  # of failures before a model's first answer
-_KEEP = (
-    "INSERT OR REPLACE INTO answers (key, model, served_model, request, reply) "
-    "VALUES (?1, ?2, ?3, ?4, ?5)"
-)
-_KEEP_IF_IT_COUNTS = (
-    "INSERT OR REPLACE INTO answers (key, model, served_model, request, reply) "
-    "SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM served WHERE model = ?2 AND name = ?3)"
-)
 _SELECT = (
-    "SELECT reply FROM answers JOIN served "
-    "ON served.model = answers.model AND served.name = answers.served_model WHERE key = ?"
+    "SELECT key, reply FROM answers JOIN served "
+    "ON served.model = answers.model AND served.name = answers.served_model WHERE key IN ({})"
 )
 _SERVED = (
     "SELECT served.name FROM models JOIN served ON served.model = models.id "
     "WHERE models.base_url = ? AND models.kind = ? AND models.name = ?"
 )
-_FRESH_S = 0.05  # how long names are taken to be as they were; another run may change them
+_FRESH_S = 0.05  # how long the file is taken to be as it was read; another run may change it
 
 
 class ModelId(NamedTuple):
@@ -61,11 +55,17 @@ class ModelId(NamedTuple):
 
 
 class _Added(NamedTuple):
-    """An answer on its way into the file: its model, and its key, name, request and reply."""
+    """An answer on its way into the file."""
 
     model: ModelId
-    row: tuple[bytes, str | None, str, str]
+    served_model: str | None
+    request: str
+    reply: Reply
     name_counts: bool
+
+    @property
+    def is_given(self) -> bool:
+        return self.name_counts or self.served_model is None
 
 
 class Cache:
@@ -75,9 +75,11 @@ class Cache:
         self._path = path
         self._connection = open_database(path) if path.exists() else None
         self._numbers: dict[ModelId, int] = {}
-        self._added: list[_Added] = []
+        self._added: dict[bytes, _Added] = {}
         self._served: dict[ModelId, frozenset[str]] = {}  # as read a moment ago
         self._read_at = 0.0
+        self._ahead: dict[bytes, str | None] = {}  # replies, and that there were none
+        self._ahead_at = 0.0
 
     def __enter__(self) -> Cache:
         return self
@@ -93,15 +95,25 @@ class Cache:
         if self._connection is not None:
             self._connection.close()
 
+    def look_ahead(self, requests: Sequence[Request], base_url: str) -> None:
+        """Read together what `get` is asked for next: one by one that takes far longer."""
+        keys = [_key(request, base_url) for request in requests]
+        self._ahead_at = time.monotonic()
+        self._ahead = {**dict.fromkeys(keys), **self._read(keys)}
+
     def get(self, request: Request, base_url: str) -> Reply | None:
         """Return the answer that counts, or None; one that cannot be read is an error."""
-        connection = self._opened_if_there()
-        if connection is None:
-            return None
+        key = _key(request, base_url)
+        added = self._added.get(key)
+        if added is not None and added.is_given:
+            return added.reply
+        if key in self._ahead and time.monotonic() - self._ahead_at <= _FRESH_S:
+            reply = self._ahead.pop(key)
+        else:
+            reply = self._read([key]).get(key)
         try:
-            row = connection.execute(_SELECT, (_key(request, base_url),)).fetchone()
-            return None if row is None else reply_from_json(orjson.loads(row[0]))
-        except (sqlite3.Error, *MALFORMED_REPLY) as error:
+            return None if reply is None else reply_from_json(orjson.loads(reply))
+        except MALFORMED_REPLY as error:
             raise broken(self._path, error) from error
 
     def put(
@@ -120,14 +132,10 @@ class Cache:
     ) -> None:
         """Keep an answer as `put` does, once `commit` returns: several together cost far less."""
         served = reply.served_model if isinstance(reply, Completion) else None
-        asked, answer = json_bytes(request.to_json()), json_bytes(reply_to_json(reply))
-        self._added.append(
-            _Added(
-                ModelId(base_url, request.kind, request.name),
-                (_key(request, base_url), served, asked.decode(), answer.decode()),
-                name_counts,
-            )
-        )
+        asked = json_bytes(request.to_json()).decode()
+        key, model = _key(request, base_url), ModelId(base_url, request.kind, request.name)
+        self._added[key] = _Added(model, served, asked, reply, name_counts)
+        self._ahead.pop(key, None)
 
     def commit(self) -> None:
         """Write what was added; what cannot be written stays added."""
@@ -135,11 +143,10 @@ class Cache:
             return
         connection = self._opened()
         try:
-            numbered = [(self._number(connection, added.model), added) for added in self._added]
+            rows = [self._row(connection, key, added) for key, added in self._added.items()]
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                for number, added in numbered:
-                    _write(connection, number, added)
+                write_rows(connection, rows)
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
         self._added.clear()
@@ -157,7 +164,7 @@ class Cache:
                 self._served.clear()
             if model not in self._served:
                 rows = connection.execute(_SERVED, model).fetchall()
-                self._served[model] = frozenset(row[0] for row in rows) - {_NO_NAME}
+                self._served[model] = frozenset(row[0] for row in rows) - {NO_NAME}
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
         return self._served[model]
@@ -170,10 +177,26 @@ class Cache:
             number = self._number(connection, model)
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                _count(connection, number, names)
+                count_names(connection, number, names)
             self._served.clear()
+            self._ahead.clear()
         except sqlite3.Error as error:
             raise broken(self._path, error) from error
+
+    def _read(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        """Return the replies that count, by their keys."""
+        connection = self._opened_if_there()
+        if connection is None:
+            return {}
+        try:
+            return dict(connection.execute(_SELECT.format(", ".join("?" * len(keys))), keys))
+        except sqlite3.Error as error:
+            raise broken(self._path, error) from error
+
+    def _row(self, connection: sqlite3.Connection, key: bytes, added: _Added) -> tuple[Row, bool]:
+        reply = json_bytes(reply_to_json(added.reply)).decode()
+        number = self._number(connection, added.model)
+        return Row(key, number, added.served_model, added.request, reply), added.name_counts
 
     def _opened_if_there(self) -> sqlite3.Connection | None:
         """Return a connection; None while the file is not there: another run may make it yet."""
@@ -191,53 +214,10 @@ class Cache:
         return self._numbers[model]
 
 
-def _names(connection: sqlite3.Connection, model: int) -> set[str]:
-    return {row[0] for row in connection.execute("SELECT name FROM served WHERE model=?", (model,))}
-
-
-def _count(connection: sqlite3.Connection, model: int, names: AbstractSet[str]) -> None:
-    before = _names(connection, model)
-    is_move = bool(before - names - {_NO_NAME})
-    names = names if is_move else names | before
-    connection.executemany(
-        "DELETE FROM served WHERE model = ? AND name = ?",
-        [(model, name) for name in before - names],
-    )
-    connection.executemany(
-        "INSERT INTO served VALUES (?, ?)", [(model, name) for name in names - before]
-    )
-
-
-def _write(connection: sqlite3.Connection, number: int, added: _Added) -> None:
-    key, served, asked, answer = added.row
-    row = key, number, served, asked, answer
-    # Nearly every answer is of a name that counts: that takes one statement.
-    if served is None or not connection.execute(_KEEP_IF_IT_COUNTS, row).rowcount:
-        _keep_and_count(connection, row, added.name_counts)
-
-
-def _keep_and_count(
-    connection: sqlite3.Connection,
-    row: tuple[bytes, int, str | None, str, str],
-    name_counts: bool,
-) -> None:
-    """Keep a failure, or an answer whose name does not count so far.
-
-    A failure has no name: it counts as long as those that counted when it came. Before a model's
-    first answer that is no name, which goes with whatever that answer's is.
-    """
-    key, model, served, asked, answer = row
-    counting = _names(connection, model)
-    counts = counting
-    if served is None:
-        served = min(counting, default=_NO_NAME)
-        counts = counting or {_NO_NAME}
-    elif name_counts:
-        counts = {served}
-    if counts != counting:
-        _count(connection, model, counts)
-    connection.execute(_KEEP, (key, model, served, asked, answer))
-
-
 def _key(request: Request, base_url: str) -> bytes:
-    return hashlib.sha256(f"{base_url}\n{request.key}".encode()).digest()
+    return _digest(base_url, request.key)
+
+
+@lru_cache(maxsize=1024)  # a key is looked up, read and written
+def _digest(base_url: str, key: str) -> bytes:
+    return hashlib.sha256(f"{base_url}\n{key}".encode()).digest()

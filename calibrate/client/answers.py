@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -23,7 +23,7 @@ __all__ = ["Answer", "Client", "Source"]
 
 # Answers that have arrived and are written together at most. Fewer are whenever nothing else is
 # ready to be done, so what a killed process may lose is what arrived in its last milliseconds.
-TOGETHER = 16
+TOGETHER = 64
 
 
 class Source(StrEnum):
@@ -135,6 +135,11 @@ class Client:
             self._write()
         self.given[endpoint, request.key] = answer
         self._give(endpoint, answer)
+
+    def look_ahead(self, endpoint: str, requests: Sequence[Request]) -> None:
+        """Read together what is stored of requests that are asked next."""
+        if self._read_stored:
+            self._storage.look_ahead(requests, self._channel(endpoint).base_url)
 
     def has(self, endpoint: str, request: Request) -> bool:
         """Return whether an answer is there already, so that asking costs nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
@@ -62,6 +62,9 @@ class Method(Protocol):
 
     async def prepare(self) -> list[Answer]:
         """Ask that."""
+
+    def look_ahead(self, asked: Sequence[tuple[Case, int]]) -> None:
+        """Be told which cases, and repeats of them, are to be answered next, in this order."""
 
     async def respond(self, case: Case, repeat: int) -> Response:
         """Answer one case."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from calibrate.candidates import Candidate, chat_form
 from calibrate.client import Answer, Client
 from calibrate.completion import Completion, Request
@@ -33,6 +35,7 @@ class Chat:
         self._client = client
         self._reader = noting.reader
         self._further = FurtherCalls(candidate, noting, client)
+        self._ahead: dict[tuple[str, int], Request] = {}  # made when they were looked up
 
     def preparation(self) -> list[Request]:
         return []
@@ -53,8 +56,14 @@ class Chat:
             return []
         return self._further.verdicts(case, request.messages, answer.reply.text or "")
 
+    def look_ahead(self, asked: Sequence[tuple[Case, int]]) -> None:
+        ahead = {(case.id, repeat): self._request(case, repeat) for case, repeat in asked}
+        self._client.look_ahead(self._candidate.model.endpoint, list(ahead.values()))
+        self._ahead.update(ahead)
+
     async def respond(self, case: Case, repeat: int) -> Response:
-        candidate, request = self._candidate, self._request(case, repeat)
+        candidate = self._candidate
+        request = self._ahead.pop((case.id, repeat), None) or self._request(case, repeat)
         answer = await self._client.ask(
             candidate.model.endpoint, request, candidate.price, candidate.timeout_s
         )

@@ -77,6 +77,10 @@ class NearestExample:
         longest = max(self._labels, key=len)
         return self._further.verdicts(case, question, longest)
 
+    def look_ahead(self, asked: Sequence[tuple[Case, int]]) -> None:
+        requests = [embedding_request(self._candidate, case.input) for case, _ in asked]
+        self._client.look_ahead(self._candidate.model.endpoint, requests)
+
     async def respond(self, case: Case, repeat: int) -> Response:
         answer = await self._ask(embedding_request(self._candidate, case.input))
         if not isinstance(answer.reply, Completion):

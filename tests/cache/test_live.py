@@ -14,6 +14,7 @@ import pytest
 
 from calibrate.cache import Cache, ModelId
 from calibrate.cache import database as database_module
+from calibrate.cache import live as live_module
 from calibrate.completion import (
     ChatMessage,
     Completion,
@@ -31,6 +32,7 @@ URL = "http://127.0.0.1:8081/v1"
 CHAT = Request("openai", "small", messages=(ChatMessage("user", "Où ?"),))
 EMBED = Request("openai", "mini", input="Where?")
 FAILED = Request("openai", "small", messages=(ChatMessage("user", "Why?"),))
+FAILURE = Failure(FailureReason.TIMEOUT, "no answer within 10 s", 10.0)
 ANSWERS: list[tuple[Request, Reply]] = [
     (
         CHAT,
@@ -52,7 +54,7 @@ ANSWERS: list[tuple[Request, Reply]] = [
             latency_s=0.01,
         ),
     ),
-    (FAILED, Failure(FailureReason.TIMEOUT, "no answer within 10 s", 10.0)),
+    (FAILED, FAILURE),
 ]
 
 
@@ -400,11 +402,64 @@ def test_a_cache_that_another_program_holds_is_an_error_that_says_so(
                 f"{database(tmp_path)}: the answer cache cannot be used: database is locked; "
                 "another program has held it for 30 s; end that and run again"
             )
-        assert texts(cache, "a", "b") == ["kept", None]
+        assert texts(cache, "a", "b") == ["kept", "x"]  # it has arrived: it is not asked again
+        with Cache(database(tmp_path)) as another:
+            assert texts(another, "a", "b") == ["kept", None]
         other.rollback()
         cache.put(ask("b"), URL, answer("kept"))
         assert texts(cache, "a", "b") == ["kept", "kept"]
         other.close()
+
+
+def test_what_was_added_is_given_before_it_is_written(tmp_path: Path) -> None:
+    with Cache(database(tmp_path)) as cache, Cache(database(tmp_path)) as another:
+        cache.add(ask("a"), URL, answer("a"))
+        cache.add(ask("failed"), URL, FAILURE, name_counts=False)
+        cache.add(ask("late"), URL, served_as("old"), name_counts=False)
+        assert texts(cache, "a", "failed", "late") == ["a", "failed", None]
+        assert texts(another, "a", "failed", "late") == [None, None, None]
+        cache.commit()
+        assert texts(cache, "a", "failed", "late") == ["a", "failed", None]
+        assert texts(another, "a", "failed", "late") == ["a", "failed", None]
+
+
+def test_a_look_ahead_gives_what_single_looks_would(tmp_path: Path) -> None:
+    asked = [ask(name) for name in "abc"]
+    with Cache(database(tmp_path)) as cache:
+        cache.look_ahead(asked, URL)  # of a file that is not there
+        assert texts(cache, "a") == [None]
+        cache.put(ask("a"), URL, answer("a"))
+        cache.put(ask("b"), URL, served_as("other"), name_counts=False)
+        cache.look_ahead(asked, URL)
+        assert texts(cache, "a", "b", "c") == ["a", None, None]
+        assert texts(cache, "a", "b", "c") == ["a", None, None]
+
+
+def test_a_look_ahead_misses_no_answer_that_arrives_after_it(tmp_path: Path) -> None:
+    with Cache(database(tmp_path)) as cache:
+        cache.put(ask("a"), URL, answer("old"))
+        cache.look_ahead([ask("a"), ask("b")], URL)
+        cache.put(ask("a"), URL, answer("new"))
+        cache.put(ask("b"), URL, answer("new"))
+        assert texts(cache, "a", "b") == ["new", "new"]
+
+
+def test_a_look_ahead_gives_nothing_of_a_model_that_moved_after_it(tmp_path: Path) -> None:
+    with Cache(database(tmp_path)) as cache:
+        cache.put(ask("a"), URL, served_as("old"))
+        cache.look_ahead([ask("a")], URL)
+        cache.count_names(M, {"new"})
+        assert texts(cache, "a") == [None]
+
+
+def test_what_another_run_keeps_is_seen_a_moment_after_a_look_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "_FRESH_S", 0.0)
+    with Cache(database(tmp_path)) as cache, Cache(database(tmp_path)) as another:
+        cache.look_ahead([ask("a")], URL)
+        another.put(ask("a"), URL, answer("theirs"))
+        assert texts(cache, "a") == ["theirs"]
 
 
 def test_names_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
