@@ -75,10 +75,11 @@ class Request:
     @cached_property
     def key(self) -> str:
         """The digest that names this request in the cache and the recordings."""
-        return hashlib.sha256(self._canonical().encode()).hexdigest()
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
 
-    def _canonical(self) -> str:
-        """Return the canonical text of `to_json`; put together, for every request needs it."""
+    @cached_property
+    def canonical(self) -> str:
+        """The canonical text of `to_json`; put together, for every request needs it."""
         shared = self.parameters
         parameters = (shared if isinstance(shared, Parameters) else Parameters(shared)).canonical
         logprobs = "true" if self.logprobs else "false"

@@ -14,6 +14,7 @@ from calibrate.dataset import Case
 from calibrate.decide import CASCADES, Calibration, choose_route
 from calibrate.errors import ModelMoved
 from calibrate.gate import Outcome, Reason, Verdict, judge, next_look, not_asked
+from calibrate.graders import Grading
 from calibrate.methods import Ask
 from calibrate.planning import Share, askable_cases, gates_of, method_of
 from calibrate.runner import run_trials
@@ -99,10 +100,13 @@ async def _calibrate_once(
     field = task.field
     gates = gates_of(task, chosen_cases, share)
     asking = {}
+    grading = Grading(task.graders, task.workflow.score)
     per_candidate = askable_cases(field, gates, chosen_cases)
     for candidate, askable in zip(field.candidates, per_candidate, strict=True):
         most = len(chosen_cases if ask_all else askable) * task.workflow.repeats
-        asking[candidate.alias] = _Asking(task, candidate, client, most, rounds, watcher)
+        asking[candidate.alias] = _Asking(
+            task, candidate, client, grading, most, rounds, watcher
+        )
     baseline = asking[field.baseline.alias]
     verdicts: list[Verdict] = []
     if ask_all:
@@ -144,6 +148,7 @@ class _Asking:
         task: Task,
         candidate: Candidate,
         client: Client,
+        grading: Grading,
         most_trials: int,
         rounds: ByRounds | None,
         watcher: Watcher,
@@ -152,9 +157,8 @@ class _Asking:
         self.has_begun = False
         self.rounds = rounds
         self._method = method_of(task, candidate, client)
-        self._graders = task.graders
+        self._grading = grading
         self._repeats = task.workflow.repeats
-        self._score = task.workflow.score
         self._concurrency = client.concurrency(candidate.model.endpoint)
         self._most_trials = most_trials
         self._watcher = watcher
@@ -170,10 +174,9 @@ class _Asking:
         fresh = await run_trials(
             self.candidate,
             self._method,
-            self._graders,
+            self._grading,
             [case for case in cases if case.id not in self._known],
             repeats=self._repeats,
-            score=self._score,
             concurrency=self._concurrency,
             on_trial=self._watcher.advance,
         )

@@ -12,6 +12,7 @@ from calibrate.client import Client
 from calibrate.dataset import Case, clusters_of
 from calibrate.errors import CacheMiss, ConfigError, ProviderError, UsageError
 from calibrate.gate import OUTAGE_SHARE
+from calibrate.graders import Grading
 from calibrate.methods import method_for
 from calibrate.policy import Escalation
 from calibrate.runner import run_trials
@@ -252,10 +253,9 @@ class _Asking:
         trials = await run_trials(
             candidate,
             method,
-            self._grading.graders,
+            Grading(self._grading.graders, self._grading.workflow.score),
             cases,
             repeats=repeats,
-            score=self._grading.workflow.score,
             concurrency=client.concurrency(candidate.model.endpoint),
             on_trial=lambda _: None,
         )

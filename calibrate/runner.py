@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import Literal
 
 from calibrate.candidates import Candidate
 from calibrate.completion import Completion
 from calibrate.dataset import Case
 from calibrate.errors import CalibrateError
-from calibrate.graders import NamedGrader, grade_answer
+from calibrate.graders import Grading
 from calibrate.methods import Method, Response
 from calibrate.trial import AnyTrial, FailedTrial, Trial
 
@@ -23,11 +22,10 @@ LOOK_AHEAD = 64  # cases; what is stored of them is read at once
 async def run_trials(
     candidate: Candidate,
     method: Method,
-    graders: Sequence[NamedGrader],
+    grading: Grading,
     cases: Sequence[Case],
     *,
     repeats: int = 1,
-    score: Literal["worst", "mean"] = "worst",
     concurrency: int,
     on_trial: Callable[[AnyTrial], None],
 ) -> list[AnyTrial]:
@@ -47,7 +45,7 @@ async def run_trials(
                 return
             try:
                 response = await method.respond(case, repeat)
-                trial = _trial(candidate, case, repeat, response, graders, score)
+                trial = _trial(candidate, case, repeat, response, grading)
             except CalibrateError as error:
                 errors.append(error)
                 return
@@ -62,9 +60,7 @@ async def run_trials(
     return [done[index] for index in range(len(asked))]
 
 
-def _looked_ahead(
-    method: Method, asked: Sequence[tuple[Case, int]]
-) -> Iterator[tuple[Case, int]]:
+def _looked_ahead(method: Method, asked: Sequence[tuple[Case, int]]) -> Iterator[tuple[Case, int]]:
     """Yield what is asked, the method being told of the next ones in time."""
     for start in range(0, len(asked), LOOK_AHEAD):
         ahead = asked[start : start + LOOK_AHEAD]
@@ -77,8 +73,7 @@ def _trial(
     case: Case,
     repeat: int,
     response: Response,
-    graders: Sequence[NamedGrader],
-    score: Literal["worst", "mean"],
+    grading: Grading,
 ) -> AnyTrial:
     answer, reply = response.answer, response.answer.reply
     asked = answer.request.messages if answer.request.input is None else answer.request.input
@@ -94,7 +89,7 @@ def _trial(
         asked=asked,
         answer=text,
         finish=reply.finish,
-        grade=grade_answer(graders, text, case.expected, score),
+        grade=grading.grade(text, case.expected),
         signals=response.signals,
         usage=reply.usage,
         cost_usd=candidate.price.cost(reply.usage, reply.latency_s),

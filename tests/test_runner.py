@@ -15,7 +15,7 @@ from calibrate.completion import ChatMessage, FailureReason, Usage
 from calibrate.config import Bar, Endpoint, Message, Model, PriceRow, Workflow
 from calibrate.dataset import Case
 from calibrate.errors import BudgetError, CalibrateError, GraderError, ProviderError
-from calibrate.graders import Grade, build_graders
+from calibrate.graders import Grade, Grading, build_graders
 from calibrate.methods.chat import Chat
 from calibrate.methods.noting import Noting
 from calibrate.pricing import Budget, TokenPrice
@@ -77,7 +77,7 @@ def run(
                 return await run_trials(
                     CANDIDATE,
                     Chat(CANDIDATE, WORKFLOW, Prompt("sort", WORKFLOW), client, NOTING),
-                    build_graders("evals/sort.yaml", graders),
+                    Grading(build_graders("evals/sort.yaml", graders)),
                     cases,
                     concurrency=concurrency,
                     on_trial=on_trial,

@@ -173,6 +173,8 @@ class StoredAnswers:
     def _name_arrived(self, model: ModelId, name: str) -> Move | None:
         arrived, given = self._arrived[model], self._given[model]
         counting = self._counting(model)
+        if name in arrived and name in counting:  # as nearly always
+            return None
         before = counting or self._recordings.served_names(model.kind, model.name)
         is_by_turns = name in arrived or len(arrived) > MOST_MOVES
         now = before | {name} if name in before or is_by_turns else frozenset({name})

@@ -132,9 +132,8 @@ class Cache:
     ) -> None:
         """Keep an answer as `put` does, once `commit` returns: several together cost far less."""
         served = reply.served_model if isinstance(reply, Completion) else None
-        asked = json_bytes(request.to_json()).decode()
         key, model = _key(request, base_url), ModelId(base_url, request.kind, request.name)
-        self._added[key] = _Added(model, served, asked, reply, name_counts)
+        self._added[key] = _Added(model, served, request.canonical, reply, name_counts)
         self._ahead.pop(key, None)
 
     def commit(self) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from calibrate.errors import CalibrateError, GraderError
 from calibrate.graders.base import Grade, Grader
+from calibrate.graders.grading import Grading, NamedGrader, grade_answer
 from calibrate.graders.json_fields import JsonFields
 from calibrate.graders.json_schema import JsonSchema
 from calibrate.graders.numeric import Numeric
@@ -23,6 +22,7 @@ __all__ = [
     "GROUP",
     "Grade",
     "Grader",
+    "Grading",
     "NamedGrader",
     "build_graders",
     "grade_answer",
@@ -41,22 +41,6 @@ GRADERS: dict[str, type[Grader]] = {
 }
 
 Spec = str | Mapping[str, Mapping[str, Any] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class NamedGrader:
-    """A grader with its options, under the name that the workflow file has for it."""
-
-    name: str
-    grader: Grader
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return what a digest needs to tell when the same answer may get another score."""
-        return {
-            "name": self.name,
-            "version": self.grader.version,
-            "options": self.grader.model_dump(mode="json", by_alias=True),
-        }
 
 
 def grader_types() -> dict[str, type[Grader]]:
@@ -88,29 +72,6 @@ def build_graders(
     if problems:
         raise GraderError(problems)
     return tuple(graders)
-
-
-def grade_answer(
-    graders: Sequence[NamedGrader],
-    answer: str,
-    expected: Any,
-    score: Literal["worst", "mean"] = "worst",
-) -> Grade:
-    """Return the worst of the graders' scores, or their mean: 1 means that all of them passed.
-
-    The reason is that of each grader below 1, or of all where none is. A grader that raises or
-    that returns anything but a grade is a `GraderError` with its name.
-    """
-    if not graders:
-        raise GraderError("no graders to judge the answer")
-    grades = [(named.name, _judged(named, answer, expected)) for named in graders]
-    failed = [(name, grade) for name, grade in grades if grade.score < 1]
-    if not failed:
-        return Grade(1.0, "; ".join(grade.reason for _, grade in grades))
-    reason = "; ".join(f"{name}: {grade.reason}" for name, grade in failed)
-    if score == "mean":
-        return Grade(fmean(grade.score for _, grade in grades), reason)
-    return Grade(min(grade.score for _, grade in failed), reason)
 
 
 def _one_grader(where: str, spec: Spec) -> tuple[str, dict[str, Any]]:
@@ -168,17 +129,3 @@ def _options(found: type[Grader]) -> Iterator[str]:
 
 def _dotted(path: Sequence[str | int]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-
-
-def _judged(named: NamedGrader, answer: str, expected: Any) -> Grade:
-    try:
-        grade: Any = named.grader.grade(answer, expected)
-    except GraderError as error:
-        raise GraderError([f"{named.name}: {problem}" for problem in error.problems]) from error
-    except (Exception, SystemExit) as error:  # a third party's grader may raise anything
-        raise GraderError(f"{named.name}: {type(error).__name__}: {error}") from error
-    if not isinstance(grade, Grade) or not isinstance(grade.reason, str):
-        raise GraderError(f"{named.name}: returned {shown(grade)}, not a grade with a reason")
-    if not isinstance(grade.score, int | float) or not 0 <= grade.score <= 1:
-        raise GraderError(f"{named.name}: the score {shown(grade.score)} is not in [0, 1]")
-    return Grade(float(grade.score), grade.reason)

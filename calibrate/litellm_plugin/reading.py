@@ -52,7 +52,7 @@ class Reader:
 
     def signals(
         self, workflow: str, answer: Mapping[str, Any], latency_s: float
-    ) -> dict[str, float]:
+    ) -> Mapping[str, float]:
         """Return the signals of a chat answer in OpenAI's format; none of one that is broken."""
         request = Request("openai", str(answer.get("model")))
         reply = openai.decode(request, 200, json.dumps(answer, default=str).encode(), latency_s)

@@ -168,6 +168,8 @@ def _joined(parts: list[Any], name: str) -> str:
 
 
 def _calls(message: dict[str, Any]) -> list[tuple[str, Any]]:
+    if "tool_calls" not in message and "function_call" not in message:
+        return []
     rows = message.get("tool_calls")
     rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     functions = [row.get("function") or row.get("custom") for row in rows]
@@ -235,10 +237,15 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _first(*values: Any) -> int | None:
-    return next((found for found in map(count, values) if found is not None), None)
+    for value in values:
+        if (found := count(value)) is not None:
+            return found
+    return None
 
 
 def _logprobs(value: Any) -> tuple[TokenLogprob, ...]:
+    if value is None:
+        return ()
     content = _object(value).get("content")
     try:
         return tuple(

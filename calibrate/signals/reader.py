@@ -31,6 +31,9 @@ from calibrate.signals.settings import Settings, settings_of
 
 __all__ = ["SignalReader", "reader_for"]
 
+SHORT = 100  # characters
+MOST_KNOWN = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class SignalReader:
@@ -45,6 +48,10 @@ class SignalReader:
     weights: Mapping[str, float]
     # What was read of a request: every model is asked the same.
     known: dict[tuple[ChatMessage, ...], Mapping[str, float]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    # What was read of a short answer without probabilities: such answers come again and again.
+    known_after: dict[tuple[str, str, int], Mapping[str, float]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -67,9 +74,20 @@ class SignalReader:
             signals["input_simplicity"] = simplicity(features, self.weights, options.intercept)
         return signals
 
-    def after(self, completion: Completion) -> dict[str, float]:
+    def after(self, completion: Completion) -> Mapping[str, float]:
         """Return the signals that a chat answer carries by itself."""
         text = completion.text or ""
+        if completion.logprobs or len(text) > SHORT:
+            return self._after(text, completion)
+        about = (text, completion.finish, completion.usage.output_tokens)
+        signals = self.known_after.get(about)
+        if signals is None:
+            signals = self._after(text, completion)
+            if len(self.known_after) < MOST_KNOWN:
+                self.known_after[about] = signals
+        return signals
+
+    def _after(self, text: str, completion: Completion) -> dict[str, float]:
         signals = dict(from_completion(completion))
         if self.schema is not None or self.labels:
             signals["valid_format"] = float(is_valid(text, self.schema, self.labels))

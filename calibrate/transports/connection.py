@@ -23,6 +23,8 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._answer: asyncio.Future[Sent | Failure] | None = None
         self._reading = Reading()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._timeout_s = self._ends = 0.0
         self._kept_s = IDLE_S
         self.idle_since = 0.0
         self.is_usable = False
@@ -43,20 +45,21 @@ class Connection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Sent | Failure] = loop.create_future()
         self._answer = answer
-        self._reading.begin(call.most_bytes)
-        alarm = loop.call_at(ends, self._end, timed_out(timeout_s))
+        self._reading.expect(call.most_bytes)
+        self._timeout_s, self._ends = timeout_s, ends
+        if self._alarm is None or self._alarm.when() > ends:
+            self._set_alarm(loop)
         self._transport.write(written)
         try:
             return await answer
         finally:
-            alarm.cancel()
             self._answer = None
             if answer.cancelled():
                 self.close()
             self.idle_since = loop.time()
             if (said_s := self._reading.kept_s) is not None:
                 self._kept_s = min(IDLE_S, said_s / 2)  # the server began to count before us
-            self._reading.begin(0)  # lets go of what was read
+            self._reading.begin()  # lets go of what was read
 
     def close(self) -> None:
         """Close it at once; a call that is still being exchanged fails."""
@@ -82,12 +85,27 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_usable = False
+        if self._alarm is not None:
+            self._alarm.cancel()
         if self._is_asked:
             self._end(self._reading.end(error))
 
     @property
     def _is_asked(self) -> bool:
         return self._answer is not None and not self._answer.done()
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = loop.call_at(self._ends, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End a call whose time is over; one alarm serves many calls, for few take so long."""
+        self._alarm = None
+        if self._is_asked and loop.time() < self._ends:
+            self._set_alarm(loop)
+        else:
+            self._end(timed_out(self._timeout_s))
 
     def _end(self, outcome: Sent | Failure) -> None:
         """Hand over the outcome, and close the connection unless all of it was exchanged."""

@@ -25,7 +25,7 @@ class _Enough(Exception):
 
 
 class Reading:
-    """The answers of a connection, one after another: `begin`, `feed`, and look at `outcome`.
+    """The answers of a connection, one after another: `expect`, `feed`, look at `outcome`, `begin`.
 
     The parser calls the methods whose names start with `on_`.
     """
@@ -35,11 +35,15 @@ class Reading:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self.begin(0)
+        self._most_bytes = 0
+        self.begin()
 
-    def begin(self, most_bytes: int) -> None:
-        """Forget the answer before, and expect one whose body has at most so many bytes."""
+    def expect(self, most_bytes: int) -> None:
+        """Expect an answer whose body has at most so many bytes."""
         self._most_bytes = most_bytes
+
+    def begin(self) -> None:
+        """Forget the answer before."""
         self.outcome: Sent | Failure | None = None
         self.is_reusable = False  # the connection may serve a further call, as far as is known
         self._bare_bytes = 0  # since there last was something of a body: a head, or trailers
@@ -111,7 +115,8 @@ class Reading:
     @property
     def kept_s(self) -> float | None:
         """For how long the server says it keeps the connection open, if it does."""
-        said = _KEPT_S.search(self._headers.get("keep-alive", ""))
+        header = self._headers.get("keep-alive")
+        said = _KEPT_S.search(header) if header else None
         return float(said[1]) if said else None
 
     def _restart(self) -> None:

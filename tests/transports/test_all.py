@@ -176,6 +176,24 @@ def test_a_server_that_never_answers_runs_into_the_time_out() -> None:
     assert message == "no answer within 0.2 s"
 
 
+def test_each_call_of_a_connection_has_a_time_out_of_its_own() -> None:
+    """The first ends long before its own, which must neither end the second nor hold its back."""
+    delays = [0.0, 0.6, 0.0, 1.0]
+    with Loopback(lambda received: chat("x").after(delays[received.number])) as server:
+        call = Call(server.base_url, {}, b"{}")
+
+        async def in_turn() -> list[Sent | Failure]:
+            transport = open_transport(1)
+            try:
+                return [await transport.send(call, timeout_s) for timeout_s in (0.3, 20, 20, 0.2)]
+            finally:
+                await transport.close()
+
+        *answered, late = asyncio.run(in_turn())
+    assert [reply.status for reply in answered] == [200, 200, 200]
+    assert failure(late, FailureReason.TIMEOUT) == "no answer within 0.2 s"
+
+
 def test_an_endless_stream_runs_into_the_time_out_however_lively_it_is() -> None:
     stop = threading.Event()
 

@@ -24,7 +24,7 @@ END = None  # the server closes the connection
 def read(*parts: bytes | None) -> tuple[Sent | Failure | None, bool]:
     """Return what is read of an answer in parts, and whether its connection can be used again."""
     reading = Reading()
-    reading.begin(MOST)
+    reading.expect(MOST)
     for part in parts:
         if part is END:
             reading.end(None)
@@ -104,7 +104,7 @@ def test_a_packed_answer_of_no_bytes_is_empty(headers: bytes) -> None:
 )
 def test_a_server_says_how_long_it_keeps_a_connection(said: str, kept_s: float | None) -> None:
     reading = Reading()
-    reading.begin(MOST)
+    reading.expect(MOST)
     reading.feed(HEAD + f"keep-alive: {said}\r\n".encode() + LENGTH)
     assert reading.kept_s == kept_s
 
@@ -112,9 +112,10 @@ def test_a_server_says_how_long_it_keeps_a_connection(said: str, kept_s: float |
 def test_one_reading_reads_answer_after_answer() -> None:
     reading = Reading()
     for body in (b"first", b"", b"third"):
-        reading.begin(MOST)
+        reading.expect(MOST)
         reading.feed(HEAD + f"content-length: {len(body)}\r\n\r\n".encode() + body)
         assert reading.outcome == Sent(200, body)
+        reading.begin()
 
 
 # More than the answer
