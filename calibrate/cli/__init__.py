@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
-from io import TextIOWrapper
+from typing import NoReturn
 
 import calibrate
-from calibrate.errors import CalibrateError, did_you_mean
+from calibrate.cli.json_output import asks_for_json, error_json, print_json
+from calibrate.cli.streams import drop_output, standard_streams
+from calibrate.errors import CalibrateError, UsageError, did_you_mean
 
 __all__ = ["COMMANDS", "main", "parser_for"]
 
 YES, NO, NO_ANSWER, BUG, INTERRUPTED = 0, 1, 2, 3, 130
+UNREAD = 141  # what a shell shows of a writer that `head` has ended; neither yes nor no
 
 # The module of a command is imported only when it is the one that was asked for.
 COMMANDS = {
@@ -42,34 +44,49 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A terminal or pipe that knows no `≥` gets an escape for it, and not a crash.
-            stream.reconfigure(errors="backslashreplace")
+    with standard_streams():
+        try:
+            status = _answer(arguments)
+            sys.stdout.flush()  # here, where a reader that went away can still be told apart
+            return status
+        except BrokenPipeError:  # there is nobody to tell
+            drop_output()
+            return UNREAD
+        except OSError as error:
+            print(f"error: output: {error.strerror}", file=sys.stderr)
+            drop_output()
+            return NO_ANSWER
+
+
+def _answer(arguments: Sequence[str]) -> int:
+    """Run a command; what keeps it from its answer is told, but for a stdout that fails."""
     try:
-        status = _run(arguments)
-        sys.stdout.flush()  # here, where a reader that went away can still be told apart
-        return status
+        return _run(arguments)
     except CalibrateError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return NO_ANSWER
+        return _no_answer(arguments, NO_ANSWER, error.problems)
     except KeyboardInterrupt:
-        print("interrupted; every answer that had arrived is kept", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        _drop_output()  # the reader went away; there is nobody to tell
-        return NO_ANSWER
+        kept = "interrupted; every answer that had arrived is kept"
+        return _no_answer(arguments, INTERRUPTED, [kept], label="")
     except OSError as error:  # a full disk, a folder without permission
-        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
-        _drop_output()
-        return NO_ANSWER
+        if error.filename is None:
+            raise
+        return _no_answer(arguments, NO_ANSWER, [f"{error.filename}: {error.strerror}"])
     except Exception:
         import traceback
 
         traceback.print_exc()
-        print("error: this is a bug in calibrate; please report it with the above", file=sys.stderr)
-        return BUG
+        bug = "this is a bug in calibrate; please report it with the traceback on stderr"
+        return _no_answer(arguments, BUG, [bug])
+
+
+def _no_answer(
+    arguments: Sequence[str], status: int, problems: Sequence[str], label: str = "error: "
+) -> int:
+    for problem in problems:
+        print(f"{label}{problem}", file=sys.stderr)
+    if asks_for_json(arguments):
+        print_json(error_json(problems, status))
+    return status
 
 
 @contextmanager
@@ -86,16 +103,18 @@ def _few_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _drop_output() -> None:
-    """Let what is still buffered go nowhere, so that it does not fail again when Python ends."""
-    with suppress(OSError):  # in a program that calls `main`, it may be no file at all
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are told like all others, beneath its usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise UsageError(message)
 
 
 def parser_for(name: str) -> argparse.ArgumentParser:
     """Return the argument parser of one command, as its help and the README show it."""
     module = import_module(f"calibrate.cli.{name}")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"calibrate {name}",
         description=module.DESCRIPTION,
         epilog=f"Example:\n  {module.EXAMPLE}",
@@ -111,13 +130,13 @@ def top_parser() -> argparse.ArgumentParser:
     """Return the parser that knows the commands by name only."""
     width = max(map(len, COMMANDS)) + 2
     listing = "\n".join(f"  {name:<{width}}{text}" for name, text in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="calibrate",
         usage="calibrate COMMAND [options]",
         description="The cheapest model that is good enough, with a guarantee.",
         epilog=f"commands:\n{listing}\n\n"
-        "exit status: 0 yes or done, 1 the answer is no, 2 there is no answer, 3 a bug, "
-        "130 interrupted\n\nExample:\n  calibrate run support-simple",
+        "exit status: 0 yes or done, 1 the answer is no, 2 there is no answer, 3 a bug,\n"
+        "130 interrupted, 141 the output was not read\n\nExample:\n  calibrate run support-simple",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -125,7 +144,7 @@ def top_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: Sequence[str]) -> int:
     top = top_parser()
     if not arguments:
         top.print_help(sys.stderr)
@@ -140,5 +159,5 @@ def _run(arguments: list[str]) -> int:
         if name.startswith("-"):
             top.parse_args([name])  # --help and --version end here, and unknown options
         top.error(f"no command is called {name!r}{did_you_mean(name, COMMANDS)}")
-    except SystemExit as ended:  # argparse: 0 after --help, 2 after a mistake
+    except SystemExit as ended:  # argparse, after --help and --version
         return NO_ANSWER if ended.code else YES

@@ -18,13 +18,13 @@ from calibrate.audit.design import Design, design_of, grid
 from calibrate.audit.finding import Finding
 from calibrate.audit.run import audit, scenario_count
 from calibrate.certificate import rounded
-from calibrate.cli.console import data_console
+from calibrate.cli.console import data_console, print_table
+from calibrate.cli.json_output import print_json
 from calibrate.cli.options import (
     add_json,
     add_project,
     chosen_names,
     load_tasks,
-    print_json,
     project_of,
 )
 from calibrate.errors import UsageError
@@ -148,7 +148,7 @@ def _print_design(console: Console, found: Sequence[Finding]) -> None:
         table.add_column(title, justify="left" if title in ("scenario", "promise") else "right")
     for finding in found:
         table.add_row(*_row(finding))
-    console.print(table)
+    print_table(console, table)
     if not design.can_certify:
         print("these cases cannot certify any model: there is nothing that could be wrong")
     if design.left_out:

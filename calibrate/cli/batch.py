@@ -18,8 +18,9 @@ from calibrate.batches import Batch, Collected, Keep, Outcome, Post, Remote
 from calibrate.cache import Cache, Recordings, StoredAnswers
 from calibrate.cli.actions import Action, add_actions, run_action
 from calibrate.cli.batching import open_post
-from calibrate.cli.console import data_console
-from calibrate.cli.options import print_json, project_of
+from calibrate.cli.console import data_console, print_table
+from calibrate.cli.json_output import print_json
+from calibrate.cli.options import project_of
 from calibrate.cli.session import CACHE_FILE
 from calibrate.completion import Reply, Request
 from calibrate.errors import ProviderError, UsageError, did_you_mean
@@ -187,7 +188,7 @@ def _print_status(seen: Seen) -> None:
             *(batch.tag, escape(batch.model), escape(batch.endpoint), _at(batch)[:16]),
             *(_state(remote, why), f"{remote.done:,}" if remote else "–", f"{batch.requests:,}"),
         )
-    data_console().print(table)
+    print_table(data_console(), table)
     for problem in (why for _, _, why in seen if why):
         print(f"error: {problem}", file=sys.stderr)
 

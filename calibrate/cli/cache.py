@@ -24,12 +24,12 @@ from calibrate.cache.upkeep import (
     prune,
 )
 from calibrate.cli.actions import Action, add_actions, run_action
-from calibrate.cli.console import data_console
+from calibrate.cli.console import data_console, print_table
+from calibrate.cli.json_output import print_json
 from calibrate.cli.options import (
     add_workflows,
     chosen_names,
     load_tasks,
-    print_json,
     project_of,
     shown_path,
 )
@@ -153,7 +153,7 @@ def _print_info(path: Path, info: CacheInfo) -> None:
             *(f"{count:,}" for count in counts),
             *(row.oldest, row.newest),
         )
-    data_console().print(table)
+    print_table(data_console(), table)
 
 
 def _prune(arguments: argparse.Namespace) -> int:

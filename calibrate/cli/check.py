@@ -6,13 +6,13 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from calibrate.cli.json_output import print_json
 from calibrate.cli.options import (
     add_json,
     add_project,
     add_workflows,
     chosen_names,
     load_tasks,
-    print_json,
     project_of,
 )
 from calibrate.drift import Change, changes_of, expiry, orphans, other_default

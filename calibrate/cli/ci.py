@@ -16,6 +16,7 @@ from calibrate.certificate import rounded, with_entry
 from calibrate.cli.base import Base, open_base
 from calibrate.cli.comment import comment
 from calibrate.cli.gating import Finding, Gate, Kind, Row, findings_of, gate_row
+from calibrate.cli.json_output import print_json
 from calibrate.cli.junit import junit_xml
 from calibrate.cli.options import (
     add_json,
@@ -25,7 +26,6 @@ from calibrate.cli.options import (
     confidence_level,
     dollars,
     load_tasks,
-    print_json,
     project_of,
     shown_path,
 )

@@ -11,7 +11,8 @@ from calibrate.cli.base import open_base
 from calibrate.cli.case_outcomes import Side, compared_cases
 from calibrate.cli.console import data_console
 from calibrate.cli.differences import comparison_json, print_comparison
-from calibrate.cli.options import add_format, add_project, print_json, project_of
+from calibrate.cli.json_output import print_json
+from calibrate.cli.options import add_format, add_project, project_of
 from calibrate.cli.policy_source import policy_at, revision_of
 from calibrate.comparison import (
     CasesCompared,

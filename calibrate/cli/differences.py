@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calibrate.certificate import rounded
+from calibrate.cli.console import print_table
 from calibrate.comparison import (
     CasesCompared,
     Comparison,
@@ -52,7 +53,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
     for workflow in found.changed:
         console.print()
         console.print(Text(printable(workflow.workflow), "bold").append(f": {workflow.kind.value}"))
-        console.print(_table(workflow))
+        print_table(console, _table(workflow))
         for line in _lines(workflow):
             _say(console, f"  {line}")
 

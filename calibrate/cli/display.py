@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from calibrate.cli.tally import Pace, Tally
+from calibrate.cli.pace import Pace
+from calibrate.cli.tally import Tally
+from calibrate.pricing import Budget
 from calibrate.words import money
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
 __all__ = ["Display", "Lines", "Screen", "View", "display_for"]
@@ -20,6 +22,7 @@ REDRAW_S = 0.25
 LINE_S = 10.0
 ALL = ("done", "stored", "failed", "open", "req/s", "$", "so far", "verdict")
 NARROW, FEW = 72, ("done", "failed", "$", "verdict")  # columns of the terminal, and of the table
+AROUND_LINES = 3  # titles, budget, cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,8 @@ class View:
 
     tallies: Sequence[Tally]
     current: Tally
-    in_flight: int  # requests, of the current one
     pace: Pace
+    budget: Budget  # with what is in flight, of the current one
 
 
 class Display(Protocol):
@@ -76,7 +79,7 @@ class Lines:
         self._has_begun = True
         tally, pace = view.current, view.pace
         parts = [f"{tally.done:,} of at most {tally.total:,} done", *_counts(tally)]
-        parts.append(f"{view.in_flight:,} in flight")
+        parts.append(f"{view.budget.in_flight:,} in flight")
         if pace.requests_per_s is not None:
             parts.append(f"{pace.requests_per_s:.1f} requests/s")
         parts.append(money(float(tally.usd)))
@@ -85,6 +88,8 @@ class Lines:
             parts.append(tally.verdict.outcome.value)
         if pace.left_s is not None:
             parts.append(f"at most {_clock(pace.left_s)} left")
+        if view.budget.limit_usd is not None:
+            parts.append(_spent(view.budget))
         self.say(f"{self._workflow}: {_printable(tally.model)}: {', '.join(parts)}")
 
     def settled(self, tally: Tally) -> None:
@@ -118,19 +123,26 @@ class Screen:
         self._live.start()
 
     def show(self, view: View) -> None:
-        self._live.update(_table(self._workflow, view, self._console.width), refresh=True)
+        from rich.console import Group
+        from rich.text import Text
+
+        size = self._console.size
+        drawn: list[RenderableType] = [_table(self._workflow, view, size.width, size.height)]
+        if view.budget.limit_usd is not None:
+            drawn.append(Text(_spent(view.budget), "dim"))
+        self._live.update(Group(*drawn), refresh=True)
 
     def settled(self, tally: Tally) -> None:
         """Nothing: the next drawing shows it."""
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
         self._live.stop()
 
 
-def _table(workflow: str, view: View, width: int) -> Table:
+def _table(workflow: str, view: View, width: int, height: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -140,12 +152,18 @@ def _table(workflow: str, view: View, width: int) -> Table:
     table.add_column(Text(workflow, no_wrap=True, overflow="ellipsis"))
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
-    for tally in view.tallies:
+    for tally in _around(view, height - AROUND_LINES):
         is_current = tally is view.current
         name = Text(_printable(tally.model), no_wrap=True, overflow="ellipsis")
-        cells = _cells(tally, view.in_flight, view.pace) if is_current else _cells(tally)
+        cells = _cells(tally, view.budget.in_flight, view.pace) if is_current else _cells(tally)
         table.add_row(name, *map(cells.get, titles), style="bold" if is_current else "")
     return table
+
+
+def _around(view: View, room: int) -> Sequence[Tally]:
+    """Return so many models at most, the one that is asked now among them."""
+    first = max(0, view.tallies.index(view.current) + 1 - max(1, room))
+    return view.tallies[first : first + max(1, room)]
 
 
 def _cells(tally: Tally, in_flight: int | None = None, pace: Pace | None = None) -> dict[str, str]:
@@ -168,6 +186,10 @@ def _counts(tally: Tally) -> list[str]:
     """Return what is told only where there is some."""
     counts = ((tally.stored, "stored"), (tally.failed, "failed"))
     return [f"{count:,} {word}" for count, word in counts if count]
+
+
+def _spent(budget: Budget) -> str:
+    return f"${budget.spent_usd:.4f} of ${budget.limit_usd} spent"
 
 
 def _clock(duration_s: float) -> str:

@@ -7,7 +7,8 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from calibrate.cli.options import add_json, print_json, shown_path
+from calibrate.cli.json_output import print_json
+from calibrate.cli.options import add_json, shown_path
 from calibrate.exporters import EXPORTERS, Exported, export_policy
 from calibrate.files import replace_file
 from calibrate.policy import DEFAULT_PATH, find_policy, load_policy

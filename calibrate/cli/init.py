@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from calibrate.cli.options import add_json, print_json
+from calibrate.cli.json_output import print_json
+from calibrate.cli.options import add_json
 from calibrate.errors import OutputError
 
 DESCRIPTION = "Scaffold a project: tiers, one example workflow and its golden cases."

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from calibrate.certificate import rounded
-from calibrate.cli.console import printable
+from calibrate.cli.console import print_table, printable
 from calibrate.projection import (
     DAYS_A_MONTH,
     DAYS_A_YEAR,
@@ -22,7 +22,7 @@ from calibrate.projection import (
 )
 from calibrate.words import money, percent, share_saved
 
-__all__ = ["footnotes", "markdown_table", "print_table", "projection_json", "title"]
+__all__ = ["footnotes", "markdown_table", "print_projection", "projection_json", "title"]
 
 _PERIODS = (("day", 1), ("month", DAYS_A_MONTH), ("year", DAYS_A_YEAR))
 _LONGEST_WORD = len("uncertified")
@@ -39,7 +39,7 @@ def title(found: Projection) -> str:
     return f"{printable(found.name)}: {found.requests_per_day:,} requests a day"
 
 
-def print_table(found: Projection, console: Console) -> None:
+def print_projection(found: Projection, console: Console) -> None:
     """Print a projection's lines, and what is to be known of them."""
     console.print(f"[bold]{escape(title(found))}[/]")
     titles, rows = _cells(found)
@@ -49,12 +49,11 @@ def print_table(found: Projection, console: Console) -> None:
             name,
             justify="left" if name in _LEFT else "right",
             no_wrap=name != "role",
-            overflow="fold",
             min_width=_LONGEST_WORD if name == "role" else None,
         )
     for row in rows:
         table.add_row(*map(escape, row))
-    console.print(table)
+    print_table(console, table)
     print("\n".join([*map(printable, found.notes), ""]))
 
 

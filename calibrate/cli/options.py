@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
 
 from calibrate.errors import CalibrateError, ConfigError, UsageError
 from calibrate.policy import Policy, load_policy
@@ -28,7 +25,6 @@ __all__ = [
     "percentage",
     "policy_so_far",
     "port_number",
-    "print_json",
     "project_of",
     "rate",
     "shown_path",
@@ -176,9 +172,3 @@ def shown_path(path: Path) -> str:
     """Return a path as a reader finds it: from the current folder where it lies below that."""
     absolute, here = path.resolve(), Path.cwd()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else path)
-
-
-def print_json(document: Mapping[str, Any]) -> None:
-    """Print a command's one JSON document."""
-    json.dump({"schema": 1, **document}, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    print()

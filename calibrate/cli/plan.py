@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from calibrate.cli.caching import caching_json, caching_lines
-from calibrate.cli.console import data_console
+from calibrate.cli.console import data_console, print_line, print_table
+from calibrate.cli.json_output import print_json
 from calibrate.cli.options import (
     add_json,
     add_project,
@@ -18,7 +19,6 @@ from calibrate.cli.options import (
     chosen_names,
     load_tasks,
     policy_so_far,
-    print_json,
     project_of,
 )
 from calibrate.cli.session import open_client
@@ -97,15 +97,17 @@ def _print(found: TaskPlan, caching: dict[str, PromptCaching]) -> None:
             f"${row.likely_usd:.4f}",
             f"${row.most_usd:.4f}",
         )
-    console.print(table)
+    print_table(console, table)
     for out in found.task.field.inapplicable:
-        print(f"{out.alias} ({out.tier}) is no candidate: {out.why}")
+        print_line(f"{out.alias} ({out.tier}) is no candidate: {out.why}")
     most = sum(row.most_usd for row in found.candidates)
     manner = "asks cheapest first and stops at a certified model"
     if found.task.workflow.bar.cascades:
         manner = "asks every case of every model, unless the cheapest is certified by itself"
-    print(f"a run {manner}; likely ${found.likely_usd:.4f}, at most ${most:.4f}")
-    print("\n".join([*_verdict(found), *caching_lines(caching)]) + "\n")
+    print_line(f"a run {manner}; likely ${found.likely_usd:.4f}, at most ${most:.4f}")
+    for line in (*_verdict(found), *caching_lines(caching)):
+        print_line(line)
+    print()
 
 
 def _verdict(found: TaskPlan) -> list[str]:

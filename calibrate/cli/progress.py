@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
 
@@ -69,12 +70,15 @@ class Progress(Watcher):
 
     def start(self, candidate: Candidate, most_trials: int) -> None:
         self._catch_up()
-        if candidate.alias not in self._tallies:
-            tally = Tally(candidate.alias, self._is_rate)
-            tally.pace(self._clock())  # what comes is measured from here
-            self._tallies[candidate.alias] = tally
-        self._current = self._tallies[candidate.alias]
-        self._current.total = max(self._current.total, most_trials)
+        tally = self._tallies.get(candidate.alias)
+        if tally is None:
+            tally = self._tallies[candidate.alias] = Tally(candidate.alias, self._is_rate)
+        tally.total = max(tally.total, most_trials)
+        if tally is not self._current:
+            now = self._clock()
+            before = None if self._current is None else self._current.go(now)
+            tally.come(now, before)
+            self._current = tally
 
     def advance(self, trial: AnyTrial) -> None:
         self._tallies[trial.model].add(trial)
@@ -106,9 +110,12 @@ class Progress(Watcher):
         self._due = now + self._display.every_s
         self._catch_up()
         if self._current is not None:
-            tallies, pace = tuple(self._tallies.values()), self._current.pace(now)
+            tallies = tuple(self._tallies.values())
+            pace = self._current.pace(now, self._budget.in_flight)
+            if self._budget.is_shut:  # interrupted: what is left is not asked any more
+                pace = replace(pace, left_s=None)
             with suppress(OSError):
-                self._display.show(View(tallies, self._current, self._budget.in_flight, pace))
+                self._display.show(View(tallies, self._current, pace, self._budget))
 
     def _catch_up(self) -> None:
         """Put down to the current model what has been sent and paid since the last time."""

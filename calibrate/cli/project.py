@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from calibrate.cli.console import data_console
-from calibrate.cli.money_table import footnotes, markdown_table, print_table, projection_json
+from calibrate.cli.json_output import print_json
+from calibrate.cli.money_table import footnotes, markdown_table, print_projection, projection_json
 from calibrate.cli.options import (
     add_format,
     add_project,
@@ -17,7 +18,6 @@ from calibrate.cli.options import (
     chosen_names,
     load_tasks,
     policy_so_far,
-    print_json,
     project_of,
 )
 from calibrate.cli.projecting import project_workflow
@@ -92,7 +92,7 @@ def handle(arguments: argparse.Namespace) -> int:
         return 0
     console = data_console()
     for one in shown:
-        print_table(one, console)
+        print_projection(one, console)
     print("\n".join(notes))
     return 0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from calibrate.cli.options import add_json, case_count, confidence_level, print_json, rate
+from calibrate.cli.json_output import print_json
+from calibrate.cli.options import add_json, case_count, confidence_level, rate
 from calibrate.cli.replay_json import as_json
 from calibrate.cli.replay_text import print_replayed
 from calibrate.decide import Status

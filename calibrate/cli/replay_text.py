@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from calibrate.cascade.curves import SignalQuality
-from calibrate.cli.console import data_console
+from calibrate.cli.console import data_console, print_table
 from calibrate.decide import Status
 from calibrate.gate import Outcome
 from calibrate.replay import BEST, SIGNAL, Cascading, Replayed
@@ -41,7 +41,7 @@ def _print_task(console: Console, found: Replayed) -> None:
     if found.left_out:
         notes.append(f"{found.left_out:,} left out that some model lacks")
     console.print(f"[bold]{escape(found.task)}[/]: {escape(', '.join(notes))}")
-    console.print(_table(found))
+    print_table(console, _table(found))
     if found.cascading is not None:
         print(cascade_sentence(found, found.cascading))
     print(f"{_decision(found)}\n")

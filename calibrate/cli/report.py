@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from calibrate.cli.again import in_its_family, share_again
+from calibrate.cli.json_output import error_json, print_json
 from calibrate.cli.options import (
     add_json,
     add_project,
@@ -17,7 +18,6 @@ from calibrate.cli.options import (
     load_tasks,
     policy_so_far,
     port_number,
-    print_json,
     project_of,
     shown_path,
 )
@@ -77,15 +77,16 @@ def handle(arguments: argparse.Namespace) -> int:
             )
         else:
             calibrations.append(found)
-    paths = write_reports(calibrations, project, policy, folder)
+    written = write_reports(calibrations, project, policy, folder)
+    shown = [shown_path(path) for path in written]
     if arguments.json:
-        print_json({"reports": [shown_path(path) for path in paths]})
+        print_json({"reports": shown, **(error_json(lacking) if lacking else {})})
     else:
-        for path in paths:
-            print(shown_path(path))
-    if lacking:
-        raise CacheMiss(lacking)
-    return 0
+        for path in shown:
+            print(path)
+    for problem in lacking:
+        print(f"error: {problem}", file=sys.stderr)
+    return 2 if lacking else 0
 
 
 async def _replayed(task: Task, project: Project, policy: Policy, all_cases: bool) -> Calibration:

@@ -6,7 +6,8 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from calibrate.cli.options import add_json, print_json, shown_path, token_count
+from calibrate.cli.json_output import print_json
+from calibrate.cli.options import add_json, shown_path, token_count
 from calibrate.policy import DEFAULT_PATH, Route, find_policy, load_routes
 
 DESCRIPTION = "Say where the policy sends a request. Needs nothing but the policy file."

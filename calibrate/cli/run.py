@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from calibrate.batches import Detached
 from calibrate.certificate import with_entry
+from calibrate.cli.json_output import print_json
 from calibrate.cli.measuring import Measured, Spent, measure
 from calibrate.cli.options import (
     add_json,
@@ -22,24 +22,23 @@ from calibrate.cli.options import (
     load_tasks,
     percentage,
     policy_so_far,
-    print_json,
     project_of,
     shown_path,
 )
+from calibrate.cli.run_result import print_failed, print_result, result_json
 from calibrate.cli.session import recordings_folder, require_writable
-from calibrate.cli.summary import calibration_json, print_calibration
 from calibrate.decide import Calibration, Status
-from calibrate.drift import changes_of, expiry, override_of
+from calibrate.drift import changes_of, override_of
 from calibrate.errors import BudgetError, CalibrateError, PolicyError, UsageError
-from calibrate.family import Family, allowed, expected_wrong, levels, same_route, withheld
+from calibrate.family import Family, allowed, levels, same_route, withheld
 from calibrate.ledger import attempt_numbers
 from calibrate.planning import Share
-from calibrate.policy import DEFAULT_PATH, Policy, update_policy, utc_today
+from calibrate.policy import DEFAULT_PATH, Policy, update_policy
 from calibrate.pricing import Budget
 from calibrate.project import Project
 from calibrate.replacing import overtaken, unsettled, weaker
 from calibrate.report import write_reports
-from calibrate.report.index import Totals, totals_of
+from calibrate.report.index import totals_of
 from calibrate.task import Task
 
 DESCRIPTION = "Measure a workflow's models, cheapest first; write the policy and the report."
@@ -130,12 +129,17 @@ def handle(arguments: argparse.Namespace) -> int:
         c.task.name: shown_path(policy_path) if writes_policy and c.task.name not in held else None
         for c in found
     }
-    if done or not failed:
-        totals = totals_of(policy, project)
-        _print(arguments, done, [shown_path(path) for path in paths], written, totals)
     failed += [PolicyError(f"{name}: {why}") for name, why in held.items()]
-    _print_failed(failed)
-    return _status(found, failed)
+    status = _status(found, failed)
+    shown = [shown_path(path) for path in paths]
+    try:
+        if arguments.json:
+            print_json(result_json(done, shown, written, totals_of(policy, project), failed))
+        else:
+            print_result(arguments, done, shown, written)
+    finally:  # also where nobody reads the result
+        print_failed(failed)
+    return status
 
 
 def _write(
@@ -237,93 +241,11 @@ def _family_alpha(tasks: Sequence[Task]) -> float:
     return tasks[0].workflow.bar.alpha
 
 
-def _print(
-    arguments: argparse.Namespace,
-    done: list[tuple[Calibration, Spent]],
-    reports: list[str],
-    policy: dict[str, str | None],
-    totals: Totals | None,
-) -> None:
-    if arguments.json:
-        rows = [
-            {
-                **calibration_json(calibration),
-                "requests_sent": spent.sent,
-                "requests_cached": spent.cached + spent.recorded,
-                "requests_recorded": spent.recorded,
-                "cost_usd": float(spent.paid_usd),
-                "override": _override_json(calibration),
-                "policy": policy[calibration.task.name],
-                "report": report,
-            }
-            for (calibration, spent), report in zip(done, reports, strict=True)
-        ]
-        expected = expected_wrong([calibration for calibration, _ in done])
-        print_json(
-            {
-                "workflows": rows,
-                "totals": None if totals is None else asdict(totals),
-                "expected_wrong_at_most": expected,
-            }
-        )
-        return
-    for (calibration, spent), report in zip(done, reports, strict=True):
-        print_calibration(calibration)
-        print(
-            f"asked {spent.sent}, from the cache {spent.cached}, replayed from recordings "
-            f"{spent.recorded}; spent ${spent.paid_usd:.4f}"
-        )
-        _print_override(calibration)
-        print(f"policy {policy[calibration.task.name] or _why_not_written(arguments)}")
-        print(f"report {report}\n")
-    if arguments.family is None:
-        _print_expected_wrong([calibration for calibration, _ in done])
-
-
-def _why_not_written(arguments: argparse.Namespace) -> str:
-    if arguments.policy is None and isinstance(arguments.cases, int):
-        return "not written: --cases took a part (--policy FILE writes one)"
-    return "left as it is for this workflow; see below"
-
-
-def _override_json(calibration: Calibration) -> dict[str, str] | None:
-    override = override_of(calibration.task)
-    return None if override is None else asdict(override)
-
-
-def _print_override(calibration: Calibration) -> None:
-    override = override_of(calibration.task)
-    expired = expiry(calibration.task, utc_today())
-    for change in expired:
-        print(change.text)
-    if override is not None and not expired:
-        print(
-            f"overridden: {override.model} serves it until {override.expires}, by decision of "
-            f"{override.owner}: {override.reason}"
-        )
-
-
 def _require_batch_options(arguments: argparse.Namespace) -> None:
     if arguments.batch and arguments.offline:
         raise UsageError("--batch asks, and --offline forbids that: leave one of them out")
     if arguments.detach and not arguments.batch:
         raise UsageError("--detach goes with --batch")
-
-
-def _print_failed(failed: Sequence[CalibrateError]) -> None:
-    for error in failed:
-        label = "waiting" if isinstance(error, Detached) else "error"
-        for problem in error.problems:
-            print(f"{label}: {problem}", file=sys.stderr)
-
-
-def _print_expected_wrong(done: list[Calibration]) -> None:
-    certified = sum(c.decision.status is Status.CERTIFIED for c in done)
-    if certified > 1:
-        print(
-            f"of {certified:,} certified routes, at most {expected_wrong(done):.3g} is expected "
-            "to miss its bar; --family tests them together"
-        )
 
 
 def _status(done: list[Calibration], failed: list[CalibrateError]) -> int:

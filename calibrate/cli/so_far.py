@@ -79,12 +79,18 @@ def _undecided(task: Task, share: Share, kept: _Kept) -> Calibration:
         alias, tier = candidate.alias, candidate.tier
         if alias in kept.verdicts:
             verdicts.append(kept.verdicts[alias])
-        elif any(verdict.outcome is Outcome.CERTIFIED for verdict in verdicts):
+        elif _is_done(task, verdicts):
             verdicts.append(not_asked(gate, alias, tier))
         else:
             prefix = _prefix(task, gate, trials.get(alias, ()))
             verdicts.append(standing(gate, alias, tier, prefix))
     return Calibration(task, trials, tuple(verdicts), _none_yet(task, trials, verdicts))
+
+
+def _is_done(task: Task, verdicts: Sequence[Verdict]) -> bool:
+    """Return whether models dearer than those that have these verdicts are asked nothing."""
+    is_certified = [verdict.outcome is Outcome.CERTIFIED for verdict in verdicts]
+    return is_certified[:1] == [True] if task.workflow.bar.cascades else any(is_certified)
 
 
 def _prefix(task: Task, gate: GatePlan, trials: Sequence[AnyTrial]) -> Sequence[AnyTrial]:
@@ -103,7 +109,9 @@ def _none_yet(
 ) -> Decision:
     """Return what stands for a decision: the first model without a verdict, or without answers."""
     pairs = list(zip(task.field.candidates, verdicts, strict=True))
-    unsettled = [pair for pair in pairs if not pair[1].is_settled]
+    is_certified = any(verdict.outcome is Outcome.CERTIFIED for verdict in verdicts)
+    # From the first certified one on, what lacks answers lacks them for cascades.
+    unsettled = [pair for pair in pairs if not pair[1].is_settled and not is_certified]
     lacking = [pair for pair in pairs if len(trials.get(pair[0].alias, ())) < len(task.cases)]
     candidate, verdict = [*unsettled, *lacking, *pairs][0]
     return Decision(Status.UNCERTIFIED, candidate, verdict, fallbacks=(), over_context=None)

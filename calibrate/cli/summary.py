@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from calibrate.certificate import cost_of, fallback_evidence, rounded, route_cost, saving
-from calibrate.cli.console import data_console
+from calibrate.cli.console import data_console, print_table
 from calibrate.cli.verdict_table import STYLES, outcome_word, shown_name, verdict_table
 from calibrate.client import Source
 from calibrate.decide import Calibration, EscalatedRoute
@@ -23,7 +23,7 @@ __all__ = ["calibration_json", "print_calibration"]
 def print_calibration(calibration: Calibration) -> None:
     """Print what was found of each model, why, and the decision."""
     console = data_console()
-    console.print(verdict_table(calibration))
+    print_table(console, verdict_table(calibration))
     console.print()
     for verdict in calibration.verdicts:
         style = STYLES[verdict.outcome]

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from calibrate.cli.pace import Pace, Pacer, Seen
 from calibrate.client import Source
 from calibrate.gate import Verdict
 from calibrate.trial import AnyTrial, FailedTrial, passes
 from calibrate.words import percent
 
-__all__ = ["Pace", "Tally"]
-
-WINDOW_S = 10.0
-LEAST_S = 1.0  # of less, a pace says nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast it goes; None where that cannot be said yet."""
-
-    requests_per_s: float | None = None
-    left_s: float | None = None  # at most: a verdict may fall before the last case
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    at: float
-    requests: int
-    answered: int
+__all__ = ["Tally"]
 
 
 @dataclass(slots=True)
@@ -48,7 +30,7 @@ class Tally:
     _quality: float = 0.0  # the sum of all trials
     _most_done: int = 0  # before `start_over`
     _answered: int = 0  # in this run, each once
-    _samples: deque[_Sample] = field(default_factory=deque)
+    _pacer: Pacer = field(default_factory=Pacer)
 
     def add(self, trial: AnyTrial) -> None:
         is_stored = trial.source is not Source.ASKED
@@ -72,18 +54,20 @@ class Tally:
             return self._words(self.verdict.estimate, self.verdict.cases_used)
         return self._words(self._quality / self.done, self.done) if self.done else ""
 
-    def pace(self, now: float) -> Pace:
-        """Return the pace of about the last ten seconds in which this was called."""
-        self._samples.append(_Sample(now, self.requests, self._answered))
-        while len(self._samples) > 1 and self._samples[1].at <= now - WINDOW_S:
-            self._samples.popleft()
-        first = self._samples[0]
-        elapsed_s = now - first.at
-        if elapsed_s < LEAST_S:
-            return Pace()
-        newly = self._answered - first.answered
-        left_s = (self.total - self.done) * elapsed_s / newly if newly else None
-        return Pace((self.requests - first.requests) / elapsed_s, left_s)
+    def come(self, now: float, answers_per_s: float | None) -> None:
+        """The model is asked from now on, in a run that had this pace until now."""
+        self._pacer.come(self._seen(now), answers_per_s)
+
+    def go(self, now: float) -> float | None:
+        """Another model is asked from now on; return the answers a second of this one."""
+        return self._pacer.go(self._seen(now))
+
+    def pace(self, now: float, in_flight: int) -> Pace:
+        left = self.total - self.done
+        return self._pacer.pace(self._seen(now, in_flight), left=left, in_flight=in_flight)
+
+    def _seen(self, now: float, in_flight: int = 0) -> Seen:
+        return Seen(now, self.requests - in_flight, self._answered)
 
     def _words(self, quality: float, count: int) -> str:
         shown = percent(quality) if self.is_rate else f"{quality:.3f}"

@@ -27,12 +27,10 @@ def verdict_table(calibration: Calibration) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     measure = "passed" if calibration.task.workflow.bar.measure == "pass_rate" else "score"
     for title in ("model", "tier", measure, "bound", "$ per 1k", "p95", "verdict"):
-        is_name = title in ("model", "tier")
         table.add_column(
             title,
             justify="left" if title in _WORDS else "right",
-            no_wrap=not is_name,
-            overflow="fold" if is_name else "ellipsis",
+            no_wrap=title not in ("model", "tier"),
         )
     table.add_row(*_compared_with(calibration), style="dim")
     for cells in _rows(calibration):

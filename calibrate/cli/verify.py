@@ -6,7 +6,8 @@ import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from calibrate.cli.options import add_json, print_json, shown_path
+from calibrate.cli.json_output import print_json
+from calibrate.cli.options import add_json, shown_path
 from calibrate.document import read_text
 from calibrate.errors import UsageError
 from calibrate.policy import DEFAULT_PATH, Policy, load_policy

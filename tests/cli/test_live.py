@@ -116,9 +116,18 @@ def test_where_only_cascades_lack_answers_the_page_says_so(live, triage) -> None
     record(triage, {"medium": (), "large": ()})
     text = text_of(live(), "triage.html")
     assert "the models have their verdicts, and for cascades small lacks answers." in text
-    assert "Verdicts 3 of at most 3" in text
+    assert "Verdicts 2 of at most 3" in text
     assert "Pass rate so far" not in text
     assert "medium" in text
+
+
+def test_a_model_that_cascades_will_ask_is_not_said_to_be_not_needed(live, triage) -> None:
+    record(triage, {"small": range(CASES), "medium": ()})
+    assert "not needed" in text_of(live(), "triage.html")
+    triage.edit("evals/triage.yaml", "{pass_rate: 0.9,", "{cascades: true, pass_rate: 0.9,")
+    text = text_of(live(), "triage.html")
+    assert "triage is not decided yet: large is next, and has no answer yet." in text
+    assert "not needed" not in text
 
 
 def test_what_the_policy_says_stays_named_until_the_decision(live, triage, calibrate) -> None:

@@ -140,7 +140,7 @@ def two_models(at: Shown) -> None:
         at.progress.advance(answer("mid", source=Source.CACHED))
     at.progress.advance(answer("mid", source=Source.RECORDED))
     at.ask(failure("mid"))
-    for _ in range(4):
+    for _ in range(2):
         at.ask(answer("mid"), in_flight=True)
     at.clock.now = 10.0
     at.ask(answer("mid"))
@@ -154,11 +154,11 @@ def test_a_terminal_shows_a_line_for_each_model() -> None:
         table.extend(at.drawn())
 
     at = shown(use, screen())
-    # mid: 6 requests and 2 fresh trials in 10 s, so that the other 1195 may take 5975 s.
+    # mid: 2 requests ended and gave 2 trials in 10 s, so that the other 1195 may take 5975 s.
     assert table == [
         "sort   done stored failed open req/s    $      so far      verdict",
         "tiny   8/40      0      0            0.08 20.0 % of 5       failed",
-        "mid  5/1200      3      1    4   0.6 0.02 80.0 % of 5 1:39:35 left",
+        "mid  5/1200      3      1    2   0.2 0.02 80.0 % of 5 1:39:35 left",
     ]
     wiped = at.out.getvalue()
     assert wiped.index("\x1b[?25l") < wiped.index("\x1b[?25h")
@@ -175,12 +175,88 @@ def test_elsewhere_there_is_a_line_after_ten_seconds_and_at_each_verdict_from_th
         at.progress.advance(answer("mid"))  # as with `--cases all`
 
     assert shown(use).lines() == [
-        "sort: mid: 5 of at most 1,200 done, 3 stored, 1 failed, 4 in flight, 0.6 requests/s, "
+        "sort: mid: 5 of at most 1,200 done, 3 stored, 1 failed, 2 in flight, 0.2 requests/s, "
         "$0.02, 80.0 % of 5, at most 1:39:35 left",
         "sort: mid: certified, 97.5 % of 1,190, 6 done, 3 stored, 1 failed, $0.02",
-        "sort: mid: 7 of at most 1,200 done, 3 stored, 1 failed, 4 in flight, 0.0 requests/s, "
+        "sort: mid: 7 of at most 1,200 done, 3 stored, 1 failed, 2 in flight, 0.0 requests/s, "
         "$0.02, 97.5 % of 1,190, certified, at most 1:39:25 left",
     ]
+
+
+def test_a_model_that_has_just_begun_has_the_pace_of_the_one_before_it() -> None:
+    """And not that of its first answer, by which 37 others would take a minute."""
+    table: list[str] = []
+
+    def use(at: Shown) -> None:
+        at.progress.start(candidate("tiny"), 40)
+        for _ in range(8):
+            at.ask(answer("tiny"))
+        at.clock.now = 4.0
+        at.progress.start(candidate("mid"), 40)
+        for _ in range(3):
+            at.ask(answer("mid"), in_flight=True)
+        at.clock.now = 5.5
+        at.ask(answer("mid"))
+        table.extend(at.drawn())
+
+    shown(use, screen())
+    assert table[-1].endswith(" 0:21 left")  # 39 at 1/12 x 0.67/s + 11/12 x 2/s
+
+
+def test_a_model_that_is_asked_again_much_later_is_not_slowed_by_the_time_between() -> None:
+    table: list[str] = []
+
+    def use(at: Shown) -> None:
+        for model, seconds in (("tiny", 10.0), ("mid", 110.0), ("tiny", 111.5)):
+            at.progress.start(candidate(model), 90)
+            for _ in range(10):
+                at.ask(answer(model))
+            at.clock.now = seconds
+            at.ask(answer(model))
+        table.extend(at.drawn())
+
+    shown(use, screen())
+    (tiny,) = [line for line in table if line.startswith("tiny")]
+    assert tiny.startswith("tiny 22/90")
+    assert tiny.endswith(" 0:09 left")  # 68 at 11 in 1.5 s
+
+
+def test_what_is_spent_is_told_beside_its_cap() -> None:
+    def use(at: Shown) -> None:
+        at.budget.limit_usd = Decimal("1.50")
+        two_models(at)
+
+    on_screen, elsewhere = shown(use, screen()), shown(use)
+    assert "$0.1000 of $1.50 spent" in on_screen.out.getvalue()
+    assert elsewhere.lines()[0].endswith("at most 1:39:35 left, $0.1000 of $1.50 spent")
+
+
+def test_an_interrupted_run_has_no_time_left() -> None:
+    def use(at: Shown) -> None:
+        at.progress.start(candidate("tiny"), 40)
+        at.ask(answer("tiny"))
+        at.budget.is_shut = True
+        at.clock.now = 10.0
+        at.progress.advance(answer("tiny"))
+
+    (line,) = shown(use).lines()
+    assert line.endswith("$0.01, 100.0 % of 2")
+
+
+@pytest.mark.parametrize("asked_last", [0, 29])
+def test_of_more_models_than_lines_the_one_that_is_asked_is_shown(asked_last: int) -> None:
+    table: list[str] = []
+
+    def use(at: Shown) -> None:
+        for number in (*range(30), asked_last):
+            at.progress.start(candidate(f"model-{number:02}"), 40)
+        at.clock.now = 10.0
+        at.ask(answer(f"model-{asked_last:02}"))
+        table.extend(at.drawn())
+
+    shown(use, screen())
+    assert [line for line in table if line.startswith(f"model-{asked_last:02}")]
+    assert len(table) == 1 + 22  # of 25 lines
 
 
 def test_a_short_run_says_nothing() -> None:

@@ -163,6 +163,26 @@ def test_where_every_verdict_has_fallen_cascades_may_still_lack_answers(triage) 
     found = looked(triage)
     assert not found.is_decided
     assert [v.reason for v in found.calibration.verdicts] == [
-        *(Reason.QUALITY, Reason.QUALITY, Reason.NOT_ASKED)
+        *(Reason.QUALITY, Reason.QUALITY, Reason.OPEN)
     ]
     assert found.calibration.decision.chosen.alias == "small"  # it lacks answers, others do not
+
+
+def test_a_model_that_is_asked_for_cascades_alone_is_open_and_comes_last(triage) -> None:
+    record(triage, {"small": range(CASES), "medium": ()})
+    assert figures(looked(triage))[2] == ("large", "not_asked", 0, 0)
+    triage.edit("evals/triage.yaml", "{pass_rate: 0.9,", "{cascades: true, pass_rate: 0.9,")
+    found = looked(triage)
+    assert not found.is_decided
+    assert figures(found)[2] == ("large", "open", 0, 0)
+    assert found.calibration.decision.chosen.alias == "large"
+    record(triage, {"large": ()}, first=4)
+    assert figures(looked(triage))[2] == ("large", "open", 4, 4)
+
+
+def test_where_the_cheapest_is_certified_no_cascade_asks_the_others(triage) -> None:
+    triage.edit("evals/triage.yaml", "{pass_rate: 0.9,", "{cascades: true, pass_rate: 0.9,")
+    record(triage, {"small": ()})
+    found = looked(triage)
+    assert found.is_decided
+    assert [reason for _, reason, *_ in figures(found)] == ["quality", "not_asked", "not_asked"]
