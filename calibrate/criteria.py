@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -63,7 +65,7 @@ class Criterion:
     @property
     def most_cases(self) -> int:
         """How many cases of the seeded order it takes at most to settle it."""
-        return self._place(self.lines.n)
+        return self.place(self.lines.n)
 
     def crossing(self, values: Sequence[float]) -> Crossing | None:
         """Return what is crossed first, counted in cases of the seeded order.
@@ -77,28 +79,23 @@ class Criterion:
             if isinstance(lines, Plan)
             else lines.settle(done)
         )
+        return self.in_cases(found, len(done))
+
+    def in_cases(self, found: Crossing | None, units: int) -> Crossing | None:
+        """Return what so many units have crossed, counted in cases; see `crossing`."""
         if found is not None:
-            return Crossing(found.kind, self._place(found.index))
-        if len(done) >= lines.n:
-            return Crossing(Kind.OPEN, self._place(lines.n))
+            return Crossing(found.kind, self.place(found.index))
+        if units >= self.lines.n:
+            return Crossing(Kind.OPEN, self.place(self.lines.n))
         return None
 
-    def earliest_crossing(self, values: Sequence[float]) -> int:
-        """Return the least number of cases at which something more could be crossed."""
-        done, lines = self.evidence(values), self.lines
-        if len(done) >= lines.n:
-            return self.most_cases
-        if isinstance(lines, BettingPlan):
-            return self._place(lines.earliest_crossing(done))
-        failures = sum(unit[0] <= 0.5 for unit in done)
-        return self._place(lines.earliest_crossing(len(done), failures))
+    def evidence(self, values: Sequence[float], first: int = 0) -> list[list[float]]:
+        """Return the values of each unit, from the `first` on, that is answered whole."""
+        end = bisect_left(self.units, len(values), lo=first, key=itemgetter(-1))
+        return [[values[place] for place in unit] for unit in self.units[first:end]]
 
-    def evidence(self, values: Sequence[float]) -> list[list[float]]:
-        """Return the values of each unit that is answered whole."""
-        seen = len(values)
-        return [[values[place] for place in unit] for unit in self.units if unit[-1] < seen]
-
-    def _place(self, index: int) -> int:
+    def place(self, index: int) -> int:
+        """Return the number of cases of the seeded order that contain so many units."""
         return self.units[index - 1][-1] + 1
 
 

@@ -34,7 +34,6 @@ __all__ = [
     "is_down",
     "judge",
     "misses_latency",
-    "next_look",
     "not_asked",
     "pair_scores",
     "quality_bounds",
@@ -152,12 +151,6 @@ def judge(
         return verdict
     kept = fmean(scores[:used]) / (fmean(case_scores(plan, rival)) or 1.0)
     return replace(verdict, of_baseline=kept)
-
-
-def next_look(plan: GatePlan, trials: Sequence[AnyTrial], baseline: Sequence[AnyTrial] = ()) -> int:
-    """Return the number of cases at which a verdict could fall at the earliest."""
-    scores, pairs = case_scores(plan, trials), pair_scores(plan, trials, baseline)
-    return min(c.earliest_crossing(_values(c, scores, pairs)) for c in plan.criteria)
 
 
 def not_asked(plan: GatePlan, model: str, tier: str) -> Verdict:

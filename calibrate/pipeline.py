@@ -13,10 +13,11 @@ from calibrate.criteria import GatePlan, cascade_alpha
 from calibrate.dataset import Case
 from calibrate.decide import CASCADES, Calibration, choose_route
 from calibrate.errors import ModelMoved
-from calibrate.gate import Outcome, Reason, Verdict, judge, next_look, not_asked
+from calibrate.gate import Outcome, Reason, Verdict, judge, not_asked
 from calibrate.graders import Grading
 from calibrate.methods import Ask
 from calibrate.planning import Share, askable_cases, gates_of, method_of
+from calibrate.prefix import nothing_seen
 from calibrate.runner import run_trials
 from calibrate.summaries import mean_cost_usd
 from calibrate.task import Task
@@ -25,8 +26,7 @@ from calibrate.trial import AnyTrial
 __all__ = ["ByRounds", "Watcher", "calibrate"]
 
 BATCH = 8  # cases asked together where a verdict could fall any moment, and at least
-MORE = 0.01  # of those seen, at least: each look is at all of them, so that many take long
-LOOKS = 64  # about so many at most where each takes longer: bets are computed anew
+MORE = 0.01  # of those seen, at least: a round of few takes as long as its slowest answer
 
 
 class Watcher:
@@ -214,23 +214,24 @@ async def _sequential(
     alias, tier = asking.candidate.alias, asking.candidate.tier
     critical = await asking.trials([case for case in cases if case.critical and gate.bar.critical])
     has_rival = gate.bar.of_baseline is not None and asking is not baseline
-    prefix: list[AnyTrial] = []
+    trials: list[AnyTrial] = []
     rival: list[AnyTrial] = []
-    seen = 0
+    prefix = nothing_seen(gate)
     rounds = asking.rounds
     least_round = 0 if rounds is None else ceil(rounds.least_share * gate.most_cases)
-    verdict = judge(gate, alias, tier, prefix, critical, rival)
+    verdict = judge(gate, alias, tier, trials, critical, rival)
     while not verdict.is_settled:
         # Up to where a line could be crossed at the earliest, every case is needed anyway.
-        few = MORE * seen if gate.test == "exact" else gate.most_cases / LOOKS
-        least = max(BATCH, int(few))
-        end = max(next_look(gate, prefix, rival), seen + max(least, least_round))
+        seen = len(prefix.scores)
+        end = max(prefix.next_look, seen + max(BATCH, int(MORE * seen), least_round))
         batch = cases[seen:end]
         if has_rival:
             await _prefetch(rounds, [asking, baseline], batch)
-        prefix += await asking.trials(batch)
-        if has_rival:
-            rival += await baseline.trials(batch)
-        seen += len(batch)
-        verdict = judge(gate, alias, tier, prefix, critical, rival)
+        own = await asking.trials(batch)
+        other = await baseline.trials(batch) if has_rival else []
+        trials += own
+        rival += other
+        prefix = prefix.after(own, other)
+        if not prefix.is_open:
+            verdict = judge(gate, alias, tier, trials, critical, rival)
     return verdict

@@ -2,14 +2,10 @@
 
 A gambler who believes that the mean is above m bets on every observation at odds that are fair,
 or worse, if it is not. Wealth 1 / alpha then is evidence at level alpha, whenever it is reached
-(Ville's inequality). No distribution is assumed beyond the bounds.
+(Ville's inequality). No distribution is assumed beyond the bounds. The bets are in `wagers`.
 
 Assumption: given what came before, each observation has the same mean (independent cases, in an
 order fixed beforehand, suffice).
-
-Sources: Waudby-Smith & Ramdas, JRSS B 86 (2024), 1-27, Proposition 3 (the capital process) and
-section 4 (betting); Voracek & Orabona, arXiv 2505.22422, for bets that aim at the threshold with
-the observations that are left, of which `_target_log_wealth` is a simplified form.
 """
 
 from __future__ import annotations
@@ -21,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from calibrate.stats.wagers import Floats, first_crossings, open_wagers
 
 __all__ = [
     "BettingResult",
@@ -36,10 +32,9 @@ __all__ = [
     "mean_bounds",
 ]
 
-MIXTURE_BETS = 40
-MIXTURE_SHARE = 0.3  # of the stake; the rest follows the bets that aim at the threshold
-LARGEST_BET = 0.9  # of the bet that could lose everything
 GRID = 500  # steps of the lower bound
+
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +68,7 @@ class MeanBounds:
 class BettingResults:
     """The same for many samples: where each first crosses (0: never), and its p-value."""
 
-    crossed_at: NDArray[np.int64]
+    crossed_at: Counts
     p_values: Floats
 
 
@@ -88,7 +83,7 @@ def bet(
     score above 0 is a proof. Source: Ville's inequality, as in Waudby-Smith & Ramdas, section 4.
     """
     x = _checked(scores, 0.0, 1.0)
-    log_wealth, crossed = _run(x[None, :], np.array([mean]), alpha, len(x) if n is None else n)
+    log_wealth, crossed = _run(x[None, :], mean, alpha, len(x) if n is None else n)
     wealth = tuple(np.exp(np.minimum(log_wealth[0], 700.0)).tolist())
     at = int(crossed[0]) or None
     estimate = float(x.mean()) if len(x) else math.nan
@@ -144,7 +139,7 @@ def bet_clusters(
     """
     test = bet_below if below else bet
     found = test(cluster_stakes(clusters, mean, largest=largest), mean, alpha=alpha, n=n)
-    return _restated(found, mean, np.concatenate([np.empty(0), *map(np.asarray, clusters)]))
+    return _restated(found, mean, _joined(clusters)[0])
 
 
 def cluster_stakes(
@@ -154,12 +149,12 @@ def cluster_stakes(
 
     Its mean is above `mean` exactly when that of the scores is.
     """
-    parts = [_checked(part, 0.0, 1.0) for part in clusters]
-    largest = max([1, *map(len, parts)]) if largest is None else largest
-    if any(len(part) > largest for part in parts):
+    scores, sizes = _joined(clusters)
+    largest = int(sizes.max(initial=1)) if largest is None else largest
+    if (sizes > largest).any():
         raise ValueError(f"a cluster is larger than the largest, {largest}")
-    stakes = [mean + float((part - mean).sum()) / largest for part in parts]
-    clipped: Floats = np.clip(np.array(stakes), 0.0, 1.0)
+    gains = _sums(_checked(scores, 0.0, 1.0) - mean, sizes) / largest
+    clipped: Floats = np.clip(mean + gains, 0.0, 1.0)
     return clipped
 
 
@@ -169,7 +164,7 @@ def bet_many(
     """Return what `bet` finds for each row of scores, all against one mean or each its own."""
     x = _checked(scores, 0.0, 1.0)
     length = x.shape[1] if n is None else n
-    log_wealth, crossed = _run(x, np.atleast_1d(np.asarray(means, dtype=float)), alpha, length)
+    log_wealth, crossed = _run(x, means, alpha, length)
     peak = log_wealth.max(axis=1, initial=0.0)
     return BettingResults(crossed, np.exp(-peak))
 
@@ -183,79 +178,46 @@ def mean_bounds(
     Guarantee: P(low > true mean) <= alpha and P(high < true mean) <= alpha, at any length of the
     sample, since for that the step next to the true mean, on its far side, has to be rejected.
     """
-    scores = np.concatenate([np.empty(0), *map(np.asarray, clusters)])
-    opposite = [1.0 - np.asarray(part) for part in clusters]
-    return MeanBounds(
-        estimate=float(scores.mean()) if scores.size else math.nan,
-        low=_lower_bound(clusters, alpha, largest),
-        high=1.0 - _lower_bound(opposite, alpha, largest),
-        alpha=alpha,
-    )
+    scores, sizes = _joined(clusters)
+    largest = int(sizes.max(initial=1)) if largest is None else largest
+    sums = np.vstack([_sums(scores, sizes), _sums(1.0 - scores, sizes)])
+    low, below = _lower_bounds(sums, sizes, alpha, largest)
+    estimate = float(scores.mean()) if scores.size else math.nan
+    return MeanBounds(estimate, low, 1.0 - below, alpha)
 
 
-def _lower_bound(
-    clusters: Sequence[Sequence[float] | Floats], alpha: float, largest: int | None
-) -> float:
-    """The largest m such that it and every smaller one on the grid is rejected, or 0."""
-    means = np.arange(GRID + 1) / GRID
-    sizes = np.array([len(part) for part in clusters], dtype=float)
-    sums = np.array([float(np.sum(part)) for part in clusters])
-    whole = max([1, *map(len, clusters)]) if largest is None else largest
-    gains = (sums - means[:, None] * sizes) / whole  # as in `cluster_stakes`, for every mean
-    stakes = np.clip(means[:, None] + gains, 0.0, 1.0)
-    crossed = _run(stakes, means, alpha, len(clusters))[1]
-    return float(means[max(int(np.argmin(crossed > 0)) - 1, 0)])
+def _lower_bounds(sums: Floats, sizes: Counts, alpha: float, largest: int) -> list[float]:
+    """For each row of sums the last step of the grid up to which all are rejected, or 0."""
+    estimates = sums.sum(axis=1) / max(int(sizes.sum()), 1)
+    # Hardly ever is a mean above the estimate rejected: the others suffice as long as one is not.
+    kept = _kept(sums, sizes, (estimates * GRID).astype(int) + 2, alpha, largest)
+    if not all(steps.any() for steps in kept):
+        kept = _kept(sums, sizes, np.full(len(sums), GRID + 1), alpha, largest)
+    return [max(int(steps.argmax()) - 1, 0) / GRID for steps in kept]
 
 
-def _run(x: Floats, means: Floats, alpha: float, n: int) -> tuple[Floats, NDArray[np.int64]]:
-    """The hybrid's log wealth, and where it first reaches 1 / alpha: 1-based, 0 for never.
+def _kept(
+    sums: Floats, sizes: Counts, ends: Counts, alpha: float, largest: int
+) -> list[NDArray[np.bool_]]:
+    """For each row of sums: which of the first so many steps of the grid are not rejected."""
+    steps = [np.arange(min(end, GRID + 1)) for end in ends]
+    means = np.concatenate(steps) / GRID
+    of = np.repeat(np.arange(len(sums)), [len(part) for part in steps])
 
-    One of `x` (samples) and `means` (hypotheses) may have one row that goes with all of the other.
-    """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie in (0, 1), got {alpha}")
-    if not np.all((means >= 0) & (means <= 1)):
-        raise ValueError("the mean must lie in [0, 1]")
-    m = np.maximum(means, 1e-12)  # `mean <= 0` implies `mean <= 1e-12`: no division by zero
-    mixture = math.log(MIXTURE_SHARE) + _mixture_log_wealth(x, m)
-    target = math.log(1 - MIXTURE_SHARE) + _target_log_wealth(x, m, (1 - MIXTURE_SHARE) * alpha, n)
-    log_wealth = np.logaddexp(mixture, target)
-    crossed = log_wealth >= math.log(1 / alpha)
-    first = crossed.argmax(axis=1) + 1 if x.shape[1] else np.zeros(len(crossed), np.int64)
-    return log_wealth, np.where(crossed.any(axis=1), first, 0)
+    def stakes(rows: NDArray[np.int64], part: slice) -> Floats:  # as in `cluster_stakes`
+        m = means[rows, None]
+        clipped: Floats = np.clip(m + (sums[of[rows], part] - m * sizes[part]) / largest, 0.0, 1.0)
+        return clipped
 
-
-def _mixture_log_wealth(x: Floats, m: Floats) -> Floats:
-    """Constant bets, spread evenly over what may be bet: good at any length."""
-    sizes = (np.arange(MIXTURE_BETS) + 0.5) / (MIXTURE_BETS * m[:, None])
-    wealth = np.ones((max(len(x), len(m)), MIXTURE_BETS))
-    path = np.empty((len(wealth), x.shape[1]))
-    for t in range(x.shape[1]):
-        wealth *= 1 + sizes * (x[:, t] - m)[:, None]
-        np.minimum(wealth, 1e100, out=wealth)  # far above any 1 / alpha
-        path[:, t] = wealth.mean(axis=1)
-    return np.log(np.maximum(path, 1e-300))
+    crossed = first_crossings(open_wagers(means, alpha, len(sizes)), stakes)
+    return [crossed[of == row] == 0 for row in range(len(sums))]
 
 
-def _target_log_wealth(x: Floats, m: Floats, alpha: float, n: int) -> Floats:
-    """Bets of the size that would reach 1 / alpha with the observations left up to n.
-
-    Each uses only what came before it. With variance v, k observations left and L still to gain
-    in log wealth, sqrt(2 L / (v k)) is that size to second order.
-    """
-    rows = max(len(x), len(m))
-    wealth, total, squares = np.zeros(rows), np.full(rows, 0.5), np.full(rows, 0.25)
-    path = np.empty((rows, x.shape[1]))
-    goal = math.log(1 / alpha)
-    for t in range(1, x.shape[1] + 1):
-        needed = 2 * np.maximum(goal - wealth, 0.0) / (squares / t * max(n - t + 1, 1))
-        size = np.minimum(np.sqrt(needed), LARGEST_BET / m)
-        seen = x[:, t - 1]
-        wealth = wealth + np.log1p(size * (seen - m))
-        total = total + seen
-        squares = squares + (seen - total / (t + 1)) ** 2
-        path[:, t - 1] = wealth
-    return path
+def _run(x: Floats, means: float | Floats, alpha: float, n: int) -> tuple[Floats, Counts]:
+    """The log wealth of each row against its mean, and where it first reaches 1 / alpha."""
+    start = open_wagers(np.broadcast_to(np.asarray(means, dtype=float), len(x)), alpha, n)
+    log_wealth, wagers = start.after(x)
+    return log_wealth, wagers.reached(log_wealth)
 
 
 def _checked(values: Sequence[float] | Floats, low: float, high: float) -> Floats:
@@ -263,6 +225,20 @@ def _checked(values: Sequence[float] | Floats, low: float, high: float) -> Float
     if not np.all((x >= low) & (x <= high)):  # false for NaN as well
         raise ValueError(f"observations must lie in [{low}, {high}]")
     return x
+
+
+def _joined(clusters: Sequence[Sequence[float] | Floats]) -> tuple[Floats, Counts]:
+    """All scores in a row, and how many each cluster has."""
+    scores = np.concatenate([np.empty(0), *map(np.asarray, clusters)])
+    return scores, np.array([len(part) for part in clusters], dtype=np.int64)
+
+
+def _sums(values: Floats, sizes: Counts) -> Floats:
+    """The sum over each cluster."""
+    sums, starts, has_any = np.zeros(len(sizes)), np.cumsum(sizes) - sizes, sizes > 0
+    if has_any.any():
+        sums[has_any] = np.add.reduceat(values, starts[has_any])
+    return sums
 
 
 def _restated(found: BettingResult, mean: float, values: Floats) -> BettingResult:

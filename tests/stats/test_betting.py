@@ -196,6 +196,26 @@ def test_the_upper_bound_is_the_lower_one_of_the_opposite_scores() -> None:
     assert found.low < found.estimate == 0.375 < found.high
 
 
+@pytest.mark.parametrize(
+    "clusters",
+    [
+        alone([1.0] * 30 + [0.0] * 90),  # the first thirty reject means far above that of all
+        alone([0.5, 1.0, 0.75, 0.0] * 20),
+        [[1.0, 0.5], [0.25], [1.0, 1.0], [0.0, 1.0]] * 10,
+        alone([0.6]),
+    ],
+)
+def test_the_bounds_are_those_of_every_step_of_the_grid(clusters: list[list[float]]) -> None:
+    found = mean_bounds(clusters, alpha=0.05)
+    steps = [step / 500 for step in range(501)]
+    above = [bet_clusters(clusters, m, alpha=0.05).crossed_at is not None for m in steps]
+    below = [
+        bet_clusters(clusters, m, alpha=0.05, below=True).crossed_at is not None for m in steps
+    ]
+    assert found.low == steps[max(above.index(False) - 1, 0)]
+    assert found.high == pytest.approx(1 - max(below[::-1].index(False) - 1, 0) / 500)
+
+
 def test_clusters_widen_the_bounds() -> None:
     x = ([1.0] * 4 + [0.0]) * 40
     apart = mean_bounds(alone(x), alpha=0.05)

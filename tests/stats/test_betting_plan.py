@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from calibrate.stats.betting import bet, bet_below
 from calibrate.stats.betting_plan import BettingPlan
@@ -81,10 +83,51 @@ def test_the_earliest_crossing_is_where_the_best_or_the_worst_would_end() -> Non
     best, worst = (SINGLE.settle(alone([score] * 200)) for score in (1.0, 0.0))
     assert best is not None
     assert worst is not None
-    assert SINGLE.earliest_crossing([]) == min(best.index, worst.index)
+    assert SINGLE.start().earliest_crossing() == min(best.index, worst.index)
     seen = alone([1.0] * (best.index - 1))
-    assert SINGLE.earliest_crossing(seen) == best.index
-    assert BettingPlan((1,) * 2, 0.8, 0.9, 0.05).earliest_crossing([]) == 2
+    assert SINGLE.start().after(seen).earliest_crossing() == best.index
+    assert BettingPlan((1,) * 2, 0.8, 0.9, 0.05).start().earliest_crossing() == 2
+
+
+def test_where_something_is_crossed_the_earliest_crossing_is_that() -> None:
+    seen = SINGLE.start().after(alone([1.0] * 200))
+    assert seen.crossing is not None
+    assert seen.earliest_crossing() == seen.crossing.index
+
+
+@given(st.data(), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_a_sample_in_pieces_crosses_what_the_whole_one_does(data: st.DataObject, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, rng.choice([2, 6, 12]), 90)
+    plan = BettingPlan(tuple(sizes.tolist()), 0.8, 0.9, 0.05)
+    mean = rng.choice([0.7, 0.8, 0.85, 0.95])
+    clusters = [rng.beta(mean, 1 - mean, size).tolist() for size in sizes]
+    course, seen = plan.start(), 0
+    while seen < plan.n:
+        last = seen + data.draw(st.integers(1, 40))
+        course, seen = course.after(clusters[seen:last]), min(last, plan.n)
+        assert course.seen == seen
+        assert course.crossing == plan.settle(clusters[:seen])
+    assert plan.start().after(clusters).crossing == plan.settle(clusters)
+
+
+def test_looking_only_where_something_could_be_crossed_misses_no_crossing() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        clusters = alone(rng.beta(1.7, 0.3, SINGLE.n).tolist())
+        course = SINGLE.start()
+        while course.crossing is None and course.seen < SINGLE.n:
+            course = course.after(clusters[course.seen : course.earliest_crossing()])
+        crossing = SINGLE.settle(clusters)
+        assert course.seen == (SINGLE.n if crossing is None else crossing.index)
+
+
+def test_what_comes_after_the_last_cluster_is_not_looked_at() -> None:
+    plan = BettingPlan((1,) * 6, 0.8, 0.9, 0.05)
+    course = plan.start().after(alone([1.0] * 9))
+    assert course.seen == 6
+    assert course.after(alone([0.0] * 9)) is course
 
 
 def test_a_sample_at_the_floor_is_accepted_no_more_often_than_promised() -> None:
