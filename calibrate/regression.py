@@ -15,7 +15,7 @@ from calibrate.gate import OUTAGE_SHARE
 from calibrate.graders import Grading
 from calibrate.methods import method_for
 from calibrate.policy import Escalation
-from calibrate.runner import run_trials
+from calibrate.runner import Job, run_trials
 from calibrate.stats.betting import bet_clusters
 from calibrate.stats.multiple import holm
 from calibrate.stats.paired import drop_p_value
@@ -250,13 +250,11 @@ class _Asking:
         )
         await method.prepare()
         repeats = task.workflow.repeats
-        trials = await run_trials(
-            candidate,
-            method,
+        (trials,) = await run_trials(
+            [Job(candidate, method, cases)],
             Grading(self._grading.graders, self._grading.workflow.score),
-            cases,
             repeats=repeats,
-            concurrency=client.concurrency(candidate.model.endpoint),
+            concurrency=client.concurrency,
             on_trial=lambda _: None,
         )
         return list(_chunks(trials, repeats))

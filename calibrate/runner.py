@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from calibrate.candidates import Candidate
@@ -14,58 +16,81 @@ from calibrate.graders import Grading
 from calibrate.methods import Method, Response
 from calibrate.trial import AnyTrial, FailedTrial, Trial
 
-__all__ = ["run_trials"]
+__all__ = ["Job", "run_trials"]
 
 LOOK_AHEAD = 64  # cases; what is stored of them is read at once
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Cases that are put to a model."""
+
+    candidate: Candidate
+    method: Method
+    cases: Sequence[Case]
+
+
 async def run_trials(
-    candidate: Candidate,
-    method: Method,
+    jobs: Sequence[Job],
     grading: Grading,
-    cases: Sequence[Case],
     *,
     repeats: int = 1,
-    concurrency: int,
+    concurrency: Callable[[str], int],
     on_trial: Callable[[AnyTrial], None],
-) -> list[AnyTrial]:
-    """Return the trials of each case, its repeats together, in the order of the cases.
+) -> list[list[AnyTrial]]:
+    """Return the trials of each job: of each case, its repeats together, in the cases' order.
 
-    When something makes going on pointless (an endpoint that is down, a spent budget), nothing
-    new is started, what is in flight is waited for and kept, and the first such error is raised.
+    Endpoints are asked side by side, each with so many requests in flight, its jobs in turn. When
+    something makes going on pointless (an endpoint that is down, a spent budget), nothing new is
+    started, what is in flight is waited for and kept, and the first such error is raised.
     """
-    done: dict[int, AnyTrial] = {}
+    done: list[dict[int, AnyTrial]] = [{} for _ in jobs]
     errors: list[CalibrateError] = []
-    asked = [(case, repeat) for case in cases for repeat in range(repeats)]
-    queue = enumerate(_looked_ahead(method, asked))
 
-    async def work() -> None:
-        for index, (case, repeat) in queue:
+    async def work(queue: Iterator[tuple[int, int, Case, int]]) -> None:
+        for at, number, case, repeat in queue:
             if errors:
                 return
+            job = jobs[at]
             try:
-                response = await method.respond(case, repeat)
-                trial = _trial(candidate, case, repeat, response, grading)
+                response = await job.method.respond(case, repeat)
+                trial = _trial(job.candidate, case, repeat, response, grading)
             except CalibrateError as error:
                 errors.append(error)
                 return
-            done[index] = trial
+            done[at][number] = trial
             on_trial(trial)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(concurrency, len(asked))):
-            group.create_task(work())
+        for endpoint, numbered in _by_endpoint(jobs).items():
+            queue = _looked_ahead(numbered, repeats)
+            most = repeats * sum(len(job.cases) for _, job in numbered)
+            for _ in range(min(concurrency(endpoint), most)):
+                group.create_task(work(queue))
     if errors:
         raise errors[0]
-    return [done[index] for index in range(len(asked))]
+    return [[trials[number] for number in range(len(trials))] for trials in done]
 
 
-def _looked_ahead(method: Method, asked: Sequence[tuple[Case, int]]) -> Iterator[tuple[Case, int]]:
-    """Yield what is asked, the method being told of the next ones in time."""
-    for start in range(0, len(asked), LOOK_AHEAD):
-        ahead = asked[start : start + LOOK_AHEAD]
-        method.look_ahead(ahead)
-        yield from ahead
+def _by_endpoint(jobs: Sequence[Job]) -> Mapping[str, list[tuple[int, Job]]]:
+    """Return the jobs with their numbers, by whom they ask."""
+    found: defaultdict[str, list[tuple[int, Job]]] = defaultdict(list)
+    for at, job in enumerate(jobs):
+        found[job.candidate.model.endpoint].append((at, job))
+    return found
+
+
+def _looked_ahead(
+    jobs: Sequence[tuple[int, Job]], repeats: int
+) -> Iterator[tuple[int, int, Case, int]]:
+    """Yield what is asked, each method being told of its next ones in time."""
+    for at, job in jobs:
+        asked = [(case, repeat) for case in job.cases for repeat in range(repeats)]
+        for start in range(0, len(asked), LOOK_AHEAD):
+            ahead = asked[start : start + LOOK_AHEAD]
+            job.method.look_ahead(ahead)
+            for number, (case, repeat) in enumerate(ahead, start):
+                yield at, number, case, repeat
 
 
 def _trial(

@@ -12,6 +12,7 @@ from calibrate.config import Model, PriceRow
 from calibrate.errors import BudgetError, CalibrateError, PriceError
 from calibrate.policy.records import plain
 from calibrate.pricing import (
+    Account,
     Budget,
     HourlyPrice,
     Listing,
@@ -281,6 +282,19 @@ def test_a_settled_request_gives_back_what_it_did_not_use() -> None:
     budget.settle(Decimal("0.10"), Decimal("0.03"))
     budget.reserve(Decimal("0.07"))
     assert budget.spent_usd == Decimal("0.03")
+
+
+def test_what_is_begun_and_spent_is_put_down_to_an_account() -> None:
+    budget = Budget(None)
+    budget.reserve(Decimal("0.02"), "small")
+    budget.reserve(Decimal("0.05"), "large")
+    budget.settle(Decimal("0.05"), Decimal("0.04"), "large")
+    budget.refund(Decimal("0.01"), "large")
+    assert budget.accounts == {
+        "small": Account(begun=1, in_flight=1),
+        "large": Account(begun=1, in_flight=0, spent_usd=Decimal("0.03")),
+    }
+    assert (budget.begun, budget.in_flight, budget.spent_usd) == (2, 1, Decimal("0.03"))
 
 
 def test_attempts_are_counted_and_none_begins_once_the_budget_is_shut() -> None:

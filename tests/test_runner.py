@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from calibrate.methods.chat import Chat
 from calibrate.methods.noting import Noting
 from calibrate.pricing import Budget, TokenPrice
 from calibrate.prompts import Prompt
-from calibrate.runner import run_trials
+from calibrate.runner import Job, run_trials
 from calibrate.signals import reader_for
 from calibrate.trial import AnyTrial, FailedTrial, Trial
 
@@ -74,14 +76,14 @@ def run(
         with Cache(folder / "cache.sqlite") as cache:
             client = Client(endpoints, recordings=Recordings(None), cache=cache, budget=budget)
             async with client:
-                return await run_trials(
-                    CANDIDATE,
-                    Chat(CANDIDATE, WORKFLOW, Prompt("sort", WORKFLOW), client, NOTING),
+                method = Chat(CANDIDATE, WORKFLOW, Prompt("sort", WORKFLOW), client, NOTING)
+                (trials,) = await run_trials(
+                    [Job(CANDIDATE, method, cases)],
                     Grading(build_graders("evals/sort.yaml", graders)),
-                    cases,
-                    concurrency=concurrency,
+                    concurrency=client.concurrency,
                     on_trial=on_trial,
                 )
+                return trials
 
     with Loopback(script) as server:
         try:
@@ -194,3 +196,92 @@ def test_no_more_than_the_concurrency_is_in_flight(tmp_path: Path, concurrency: 
     assert isinstance(trials, list)
     assert len(server.received) == len(CASES)
     assert server.most_in_flight <= concurrency
+
+
+def side_by_side(
+    servers: Mapping[str, Loopback], asked: Sequence[tuple[str, str, Sequence[Case]]]
+) -> list[list[AnyTrial]] | CalibrateError:
+    """Run jobs, each of an alias at an endpoint with some cases, two requests at a time."""
+    endpoints = {
+        name: Endpoint(kind="openai", base_url=server.base_url, concurrency=2)
+        for name, server in servers.items()
+    }
+
+    async def opened() -> list[list[AnyTrial]]:
+        budget = Budget(None)
+        async with Client(
+            endpoints, recordings=Recordings(None), cache=None, budget=budget
+        ) as client:
+            jobs = []
+            for alias, endpoint, cases in asked:
+                model = CANDIDATE.model.model_copy(update={"endpoint": endpoint, "name": alias})
+                one = replace(CANDIDATE, alias=alias, model=model)
+                method = Chat(one, WORKFLOW, Prompt("sort", WORKFLOW), client, NOTING)
+                jobs.append(Job(one, method, cases))
+            return await run_trials(
+                jobs,
+                Grading(build_graders("evals/sort.yaml", ["exact_match"])),
+                concurrency=client.concurrency,
+                on_trial=lambda _: None,
+            )
+
+    try:
+        return asyncio.run(opened())
+    except CalibrateError as failed:
+        return failed
+
+
+def test_endpoints_are_asked_side_by_side() -> None:
+    # Each answers only once the other has been asked.
+    both = threading.Barrier(2, timeout=20)
+
+    def script(received: Received) -> Response:
+        both.wait()
+        return right(received)
+
+    with Loopback(script) as one, Loopback(script) as other:
+        found = side_by_side(
+            {"one": one, "other": other},
+            [("small", "one", CASES[:1]), ("large", "other", CASES[:1])],
+        )
+    assert isinstance(found, list)
+    assert [[trial.model for trial in trials] for trials in found] == [["small"], ["large"]]
+
+
+def test_the_models_of_one_endpoint_are_asked_in_turn_without_a_gap() -> None:
+    # The last case of the first model is answered only once the second model is asked.
+    is_asked = threading.Event()
+
+    def script(received: Received) -> Response:
+        if received.model == "large":
+            is_asked.set()
+        elif received.asked == "2":
+            assert is_asked.wait(20)
+        return right(received)
+
+    with Loopback(script) as server:
+        found = side_by_side({"e": server}, [("small", "e", CASES[:3]), ("large", "e", CASES[3:5])])
+    assert isinstance(found, list)
+    assert [[trial.case for trial in trials] for trials in found] == [CASES[:3], CASES[3:5]]
+    assert [received.model for received in server.received] == ["small"] * 3 + ["large"] * 2
+    assert server.most_in_flight == 2
+
+
+def test_an_error_at_one_endpoint_starts_nothing_new_at_another() -> None:
+    is_refused = threading.Event()
+
+    def refusing(received: Received) -> Response:
+        is_refused.set()
+        return error(401, "no")
+
+    def waiting(received: Received) -> Response:
+        assert is_refused.wait(20)
+        return right(received).after(0.2)
+
+    with Loopback(refusing) as one, Loopback(waiting) as other:
+        failed = side_by_side(
+            {"one": one, "other": other}, [("small", "one", CASES), ("large", "other", CASES)]
+        )
+    assert isinstance(failed, ProviderError)
+    assert (len(one.received), len(other.received)) == (2, 2)
+    assert len(other.delivered) == 2

@@ -60,7 +60,8 @@ class Rounds:
         self._detach = detach
         self._most_requests = most_requests
         self._say = say
-        self._counted: dict[str, Decimal] = {}  # by tag: what the budget counts, at its worst
+        # By tag: what the budget counts, at its worst, and in whose account.
+        self._counted: dict[str, tuple[str, Decimal]] = {}
         self._told: set[str] = set()
         self._vanished = 0  # batches that never arrived
 
@@ -137,20 +138,21 @@ class Rounds:
             intended_at=self._post.clock(),
             settles_at=0.0,
         )
-        requests, worst = self._reserved(batch, [ask.request for ask in parcel.asks])
+        account = first.account  # nearly always all are of one model
+        requests, worst = self._reserved(batch, [ask.request for ask in parcel.asks], account)
         batch = replace(batch, requests=len(requests))
         paid = worst  # of a run that is ended here nobody knows whether it was taken in
         try:
             if not await self._post.hand_in(batch, parcel.target, requests):
                 paid = [Decimal(0)] * len(requests)
                 return None
-            self._counted[batch.tag] = sum(worst, Decimal(0))
+            self._counted[batch.tag] = account, sum(worst, Decimal(0))
         except (ProviderError, CacheError):
             paid = [Decimal(0)] * len(requests)
             raise
         finally:
             for most, cost in zip(worst, paid, strict=True):
-                self._budget.settle(most, cost)
+                self._budget.settle(most, cost, account)
         self._say(
             f"{batch.model}: {batch.requests:,} requests are handed in as batch {batch.tag}; "
             "they go on without this run, and `calibrate batch collect` fetches them, too"
@@ -158,7 +160,7 @@ class Rounds:
         return batch.tag
 
     def _reserved(
-        self, batch: Batch, requests: Sequence[Request]
+        self, batch: Batch, requests: Sequence[Request], account: str
     ) -> tuple[list[Request], list[Decimal]]:
         """Return the first requests that fit under the cap, with what was set aside for each."""
         factor = self._post.factor(batch.base_url)
@@ -167,7 +169,7 @@ class Rounds:
         for request in requests:
             most = worst_usd(request, batch, factor)
             try:
-                self._budget.reserve(most)
+                self._budget.reserve(most, account)
             except BudgetError:
                 if not taken:
                     raise
@@ -238,9 +240,9 @@ class Rounds:
 
     def _refund(self, batch: Batch, paid_usd: Decimal) -> None:
         """Count what a batch of this run has cost, in place of the worst that it could."""
-        counted = self._counted.pop(batch.tag, None)
-        if counted is not None:
-            self._budget.refund(counted - paid_usd)
+        if batch.tag in self._counted:
+            account, counted = self._counted.pop(batch.tag)
+            self._budget.refund(counted - paid_usd, account)
 
     def _base_url(self, endpoint: str) -> str:
         return base_url_of(self._endpoints[endpoint])

@@ -14,16 +14,13 @@ __all__ = ["broken", "model_number", "open_database"]
 BUSY_S = 30.0
 WAL_ATTEMPTS, WAL_WAIT_S = 600, 0.05
 VERSION = 2
-# Of a file that is made. Keys come in no order, so that nearly each one changes a page of the
-# index, and all of it is written down: half of the usual size is half of the work.
-PAGE_BYTES = 2048
 
 # `synchronous=NORMAL`: every answer is handed to the operating system before the next thing is
 # done, so a killed process loses nothing. Only a power cut may lose the last seconds, which are
 # then asked again; waiting for the disk (`FULL`) would cost milliseconds an answer.
 _SETTINGS = (
     "PRAGMA synchronous=NORMAL",
-    "PRAGMA wal_autocheckpoint=8000",  # pages: 16 MB; small logs are copied too often
+    "PRAGMA wal_autocheckpoint=4000",  # pages: 16 MB; small logs are copied too often
     "PRAGMA cache_size=-4000",  # KiB: with 100,000 answers a larger one is no faster
 )
 
@@ -104,7 +101,6 @@ def broken(path: Path, error: Exception) -> CacheError:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     found = _version(connection, path)
-    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     use_wal(connection)
     for setting in _SETTINGS:
         connection.execute(setting)

@@ -109,10 +109,17 @@ class Client:
             raise self._unwritable
 
     async def ask(
-        self, endpoint: str, request: Request, price: Price, timeout_s: float | None = None
+        self,
+        endpoint: str,
+        request: Request,
+        price: Price,
+        timeout_s: float | None = None,
+        *,
+        account: str = "",
     ) -> Answer:
         """Return the answer to a request, from storage where it is there.
 
+        What is paid is put down to an account of the budget: the model on whose behalf it is asked.
         Raises `CacheMiss` when it must be asked but may not, `BudgetError` before the cap could
         be passed, and `ProviderError` where the endpoint cannot be asked at all.
         """
@@ -120,7 +127,7 @@ class Client:
             raise self._unwritable
         answer = self.given.get((endpoint, request.key)) or self.stored(endpoint, request)
         if answer is None:
-            answer = await self._asked(endpoint, request, price, timeout_s)
+            answer = await self._asked(endpoint, request, price, timeout_s, account)
         self._give(endpoint, answer)
         return answer
 
@@ -189,7 +196,12 @@ class Client:
         return ModelId(self._channel(endpoint).base_url, request.kind, request.name)
 
     async def _asked(
-        self, endpoint: str, request: Request, price: Price, timeout_s: float | None
+        self,
+        endpoint: str,
+        request: Request,
+        price: Price,
+        timeout_s: float | None,
+        account: str,
     ) -> Answer:
         """Ask once for everybody who wants this answer now: the first of them asks.
 
@@ -209,7 +221,7 @@ class Client:
         asking = self._in_flight[name] = asyncio.get_running_loop().create_future()
         answer = None
         try:
-            asked = await self._channel(endpoint).ask(request, price, timeout_s)
+            asked = await self._channel(endpoint).ask(request, price, timeout_s, account)
             answer = self._kept(endpoint, request, asked)
         except CalibrateError as error:
             asking.set_exception(error)

@@ -64,7 +64,9 @@ class Channel:
             raise ConfigError(f"endpoints.{self._name}.base_url: is missing")
         return base_url
 
-    async def ask(self, request: Request, price: Price, timeout_s: float | None) -> Asked:
+    async def ask(
+        self, request: Request, price: Price, timeout_s: float | None, account: str
+    ) -> Asked:
         """Return an answer or the failure that stands for it; every attempt is paid for.
 
         Raises `BudgetError` before the cap could be passed, and `ProviderError` where the model
@@ -74,7 +76,7 @@ class Channel:
         failures: list[Failure] = []
         paid = Decimal(0)
         while True:
-            reply, cost, notice = await self._attempt(request, price, timeout_s)
+            reply, cost, notice = await self._attempt(request, price, timeout_s, account)
             paid += cost
             if isinstance(reply, Completion):
                 return Asked(reply, tuple(failures), paid)
@@ -91,12 +93,12 @@ class Channel:
                 await self._sleep(wait)
 
     async def _attempt(
-        self, request: Request, price: Price, timeout_s: float
+        self, request: Request, price: Price, timeout_s: float, account: str
     ) -> tuple[Reply, Decimal, Notice]:
         async with self._limiter.slot(likely_tokens(request)) as slot:
             if request.name in self._unusable:
                 raise ProviderError(self._unusable[request.name])
-            reply, cost, notice = await self._send_within_budget(request, price, timeout_s)
+            reply, cost, notice = await self._send_within_budget(request, price, timeout_s, account)
             slot.heed(notice)
             if isinstance(reply, Completion):
                 slot.answered(reply.usage.input_tokens + reply.usage.output_tokens)
@@ -105,11 +107,11 @@ class Channel:
         return reply, cost, notice
 
     async def _send_within_budget(
-        self, request: Request, price: Price, timeout_s: float
+        self, request: Request, price: Price, timeout_s: float, account: str
     ) -> tuple[Reply, Decimal, Notice]:
         """Send once, with the worst that it can cost set aside before."""
         worst = most_usd(request, price, timeout_s)
-        self._budget.reserve(worst)
+        self._budget.reserve(worst, account)
         paid = worst  # of an attempt that is interrupted nobody knows what it was billed
         try:
             reply, notice = await self._send(request, timeout_s)
@@ -118,7 +120,7 @@ class Channel:
             paid = Decimal(0)  # found before anything was sent
             raise
         finally:
-            self._budget.settle(worst, paid)
+            self._budget.settle(worst, paid, account)
         return reply, paid, notice
 
     async def _send(self, request: Request, timeout_s: float) -> tuple[Reply, Notice]:

@@ -17,12 +17,13 @@ __all__ = ["Ask", "Method", "Response", "SignalCost"]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request with the endpoint that it goes to, its price and its time-out."""
+    """A request with its endpoint, price, time-out, and the model on whose behalf it is asked."""
 
     endpoint: str
     request: Request
     price: Price
     timeout_s: float
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,11 @@ class Chat:
         candidate = self._candidate
         request = self._ahead.pop((case.id, repeat), None) or self._request(case, repeat)
         answer = await self._client.ask(
-            candidate.model.endpoint, request, candidate.price, candidate.timeout_s
+            candidate.model.endpoint,
+            request,
+            candidate.price,
+            candidate.timeout_s,
+            account=candidate.alias,
         )
         if not isinstance(answer.reply, Completion):
             return Response(answer, None, {})

@@ -36,7 +36,7 @@ class FurtherCalls:
             return []
         model = self._candidate
         return [
-            Ask(model.model.endpoint, sample, model.price, model.timeout_s)
+            Ask(model.model.endpoint, sample, model.price, model.timeout_s, model.alias)
             for sample in _samples(request, self._agreement)
         ]
 
@@ -46,7 +46,8 @@ class FurtherCalls:
             return []
         model = self._verifier.candidate
         request = self._verifier.request(case, question, answer)
-        return [Ask(model.model.endpoint, request, model.price, model.timeout_s)]
+        account = self._candidate.alias
+        return [Ask(model.model.endpoint, request, model.price, model.timeout_s, account)]
 
     def longest_verdicts(
         self, case: Case, question: Sequence[ChatMessage], most_tokens: int
@@ -88,7 +89,10 @@ class FurtherCalls:
         return replace(response, signals={**response.signals, **found}, costs=costs)
 
     async def _replies(self, asks: Sequence[Ask]) -> list[Reply]:
-        asked = (self._client.ask(a.endpoint, a.request, a.price, a.timeout_s) for a in asks)
+        asked = (
+            self._client.ask(a.endpoint, a.request, a.price, a.timeout_s, account=a.account)
+            for a in asks
+        )
         # What is in flight when one cannot be asked is waited for and kept: it is paid for.
         results = await asyncio.gather(*asked, return_exceptions=True)
         for error in results:

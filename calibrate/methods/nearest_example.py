@@ -101,7 +101,11 @@ class NearestExample:
     async def _ask(self, request: Request) -> Answer:
         candidate = self._candidate
         return await self._client.ask(
-            candidate.model.endpoint, request, candidate.price, candidate.timeout_s
+            candidate.model.endpoint,
+            request,
+            candidate.price,
+            candidate.timeout_s,
+            account=candidate.alias,
         )
 
     def _vector(self, answer: Answer) -> Vector:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibrate.pricing.batching import batch_factor
-from calibrate.pricing.budget import Budget
+from calibrate.pricing.budget import Account, Budget
 from calibrate.pricing.listing import Listing, listing_of
 from calibrate.pricing.prices import (
     HourlyPrice,
@@ -15,6 +15,7 @@ from calibrate.pricing.prices import (
 )
 
 __all__ = [
+    "Account",
     "Budget",
     "HourlyPrice",
     "Listing",

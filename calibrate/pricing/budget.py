@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
 from decimal import Decimal
 
 from calibrate.errors import BudgetError, CalibrateError
 
-__all__ = ["Budget"]
+__all__ = ["Account", "Budget"]
+
+
+@dataclass(slots=True)
+class Account:
+    """What was begun and paid on behalf of one model."""
+
+    begun: int = 0
+    in_flight: int = 0
+    spent_usd: Decimal = Decimal(0)
 
 
 class Budget:
@@ -23,10 +34,11 @@ class Budget:
         self.begun = 0
         self.in_flight = 0
         self.is_shut = False
+        self.accounts: defaultdict[str, Account] = defaultdict(Account)
         self._reserved_usd = Decimal(0)
         self._idle: asyncio.Event | None = None  # made once somebody waits
 
-    def reserve(self, worst_usd: Decimal) -> None:
+    def reserve(self, worst_usd: Decimal, account: str = "") -> None:
         """Set an amount aside; raises `BudgetError` where it could pass the cap.
 
         Raises `CalibrateError` once no attempt may begin any more.
@@ -43,18 +55,25 @@ class Budget:
         self._reserved_usd += worst_usd
         self.begun += 1
         self.in_flight += 1
+        booked = self.accounts[account]
+        booked.begun += 1
+        booked.in_flight += 1
 
-    def settle(self, worst_usd: Decimal, actual_usd: Decimal) -> None:
+    def settle(self, worst_usd: Decimal, actual_usd: Decimal, account: str = "") -> None:
         """Replace a reservation by what was really paid."""
         self._reserved_usd -= worst_usd
         self.spent_usd += actual_usd
         self.in_flight -= 1
+        booked = self.accounts[account]
+        booked.in_flight -= 1
+        booked.spent_usd += actual_usd
         if not self.in_flight and self._idle is not None:
             self._idle.set()
 
-    def refund(self, usd: Decimal) -> None:
+    def refund(self, usd: Decimal, account: str = "") -> None:
         """Take back some of what was spent: it had been counted at its worst."""
         self.spent_usd -= usd
+        self.accounts[account].spent_usd -= usd
 
     async def all_settled(self) -> None:
         """Wait until nothing is in flight."""

@@ -354,8 +354,8 @@ def test_a_request_that_another_run_takes_meanwhile_is_waited_for(kind: str, des
     other = Desk(there.root, kind, there.base_url)
 
     class Slow(Budget):
-        def reserve(self, worst_usd: Decimal) -> None:
-            super().reserve(worst_usd)
+        def reserve(self, worst_usd: Decimal, account: str = "") -> None:
+            super().reserve(worst_usd, account)
             with ThreadPoolExecutor() as pool, suppress(Detached):
                 pool.submit(other.fetch, [ask(kind, "a")], detach=True).result()
 
