@@ -88,7 +88,8 @@ class Client:
         # storage gives them again, else those that came another way.
         self.given: dict[tuple[str, str], Answer] = {}
         self._keeps_given = keep_given or cache is None or not read_stored
-        self._sources: defaultdict[ModelId, dict[str, Source]] = defaultdict(dict)
+        # By model, and by what of a request's key tells it from a run's others in little room.
+        self._sources: defaultdict[ModelId, dict[int, Source]] = defaultdict(dict)
         self._in_flight: dict[tuple[str, str], asyncio.Future[Answer | None]] = {}
         self._unwritten = 0  # answers that have arrived
         self._unwritable: CalibrateError | None = None
@@ -187,10 +188,11 @@ class Client:
 
     def _give(self, endpoint: str, answer: Answer) -> None:
         """Count an answer; one that was given before keeps the source that it had."""
-        key = answer.request.key
-        self._sources[self._model(endpoint, answer.request)].setdefault(key, answer.source)
+        request = answer.request
+        of_model = self._sources[self._model(endpoint, request)]
+        of_model.setdefault(int(request.key[:15], 16), answer.source)
         if self._keeps_given:
-            self.given.setdefault((endpoint, key), answer)
+            self.given.setdefault((endpoint, request.key), answer)
 
     def _model(self, endpoint: str, request: Request) -> ModelId:
         return ModelId(self._channel(endpoint).base_url, request.kind, request.name)

@@ -13,6 +13,7 @@ from calibrate.methods.base import Ask, Response
 from calibrate.methods.further import FurtherCalls
 from calibrate.methods.noting import Noting
 from calibrate.prompts import Prompt
+from calibrate.signals import both
 
 __all__ = ["Chat"]
 
@@ -59,6 +60,8 @@ class Chat:
     def look_ahead(self, asked: Sequence[tuple[Case, int]]) -> None:
         ahead = {(case.id, repeat): self._request(case, repeat) for case, repeat in asked}
         self._client.look_ahead(self._candidate.model.endpoint, list(ahead.values()))
+        for request in ahead.values():
+            self._reader.before(request.messages)
         self._ahead.update(ahead)
 
     async def respond(self, case: Case, repeat: int) -> Response:
@@ -73,7 +76,7 @@ class Chat:
         )
         if not isinstance(answer.reply, Completion):
             return Response(answer, None, {})
-        signals = {**self._reader.before(request.messages), **self._reader.after(answer.reply)}
+        signals = both(self._reader.before(request.messages), self._reader.after(answer.reply))
         response = Response(answer, answer.reply.text or "", signals)
         return await self._further.noted(case, request.messages, response)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from calibrate.signals.agreement import agreement, sample_repeat
 from calibrate.signals.fitting import Split, fit_simplicity, split_by_group
+from calibrate.signals.noted import both
 from calibrate.signals.probabilities import from_completion
 from calibrate.signals.reader import SignalReader, reader_for
 from calibrate.signals.table import SIGNALS, Signal
@@ -19,6 +20,7 @@ __all__ = [
     "SignalReader",
     "Split",
     "agreement",
+    "both",
     "default_prompt",
     "fit_simplicity",
     "from_completion",
