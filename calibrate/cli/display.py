@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -27,12 +27,11 @@ AROUND_LINES = 3  # titles, budget, cursor
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What there is to show: all models in the order in which they were asked, and which is now."""
+    """What there is to show: all models in the order of asking, and the pace of those asked now."""
 
     tallies: Sequence[Tally]
-    current: Tally
-    pace: Pace
-    budget: Budget  # with what is in flight, of the current one
+    paces: Mapping[str, Pace]  # by model, the latest one last
+    budget: Budget
 
 
 class Display(Protocol):
@@ -77,9 +76,13 @@ class Lines:
 
     def show(self, view: View) -> None:
         self._has_begun = True
-        tally, pace = view.current, view.pace
+        for tally in view.tallies:
+            if tally.model in view.paces:
+                self._show(tally, view.paces[tally.model], view.budget)
+
+    def _show(self, tally: Tally, pace: Pace, budget: Budget) -> None:
         parts = [f"{tally.done:,} of at most {tally.total:,} done", *_counts(tally)]
-        parts.append(f"{view.budget.in_flight:,} in flight")
+        parts.append(f"{tally.in_flight:,} in flight")
         if pace.requests_per_s is not None:
             parts.append(f"{pace.requests_per_s:.1f} requests/s")
         parts.append(money(float(tally.usd)))
@@ -88,8 +91,8 @@ class Lines:
             parts.append(tally.verdict.outcome.value)
         if pace.left_s is not None:
             parts.append(f"at most {_clock(pace.left_s)} left")
-        if view.budget.limit_usd is not None:
-            parts.append(_spent(view.budget))
+        if budget.limit_usd is not None:
+            parts.append(_spent(budget))
         self.say(f"{self._workflow}: {_printable(tally.model)}: {', '.join(parts)}")
 
     def settled(self, tally: Tally) -> None:
@@ -153,28 +156,29 @@ def _table(workflow: str, view: View, width: int, height: int) -> Table:
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for tally in _around(view, height - AROUND_LINES):
-        is_current = tally is view.current
+        pace = view.paces.get(tally.model)
         name = Text(_printable(tally.model), no_wrap=True, overflow="ellipsis")
-        cells = _cells(tally, view.budget.in_flight, view.pace) if is_current else _cells(tally)
-        table.add_row(name, *map(cells.get, titles), style="bold" if is_current else "")
+        cells = _cells(tally, pace)
+        table.add_row(name, *map(cells.get, titles), style="bold" if pace else "")
     return table
 
 
 def _around(view: View, room: int) -> Sequence[Tally]:
-    """Return so many models at most, the one that is asked now among them."""
-    first = max(0, view.tallies.index(view.current) + 1 - max(1, room))
+    """Return so many models at most, the latest that is asked now among them."""
+    latest = max(at for at, tally in enumerate(view.tallies) if tally.model in view.paces)
+    first = max(0, latest + 1 - max(1, room))
     return view.tallies[first : first + max(1, room)]
 
 
-def _cells(tally: Tally, in_flight: int | None = None, pace: Pace | None = None) -> dict[str, str]:
-    """Return a model's cells by their titles; the one asked now has two more."""
-    pace = pace or Pace()
+def _cells(tally: Tally, pace: Pace | None) -> dict[str, str]:
+    """Return a model's cells by their titles; one that is asked now, and has a pace, has more."""
+    is_asked, pace = pace is not None, pace or Pace()
     left = "" if pace.left_s is None else f"{_clock(pace.left_s)} left"
     return {
         "done": f"{tally.done}/{max(tally.done, tally.total)}",
         "stored": str(tally.stored),
         "failed": str(tally.failed),
-        "open": "" if in_flight is None else str(in_flight),
+        "open": str(tally.in_flight) if is_asked else "",
         "req/s": "" if pace.requests_per_s is None else f"{pace.requests_per_s:.1f}",
         "$": money(float(tally.usd)).removeprefix("$"),
         "so far": tally.quality,

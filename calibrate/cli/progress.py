@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from decimal import Decimal
 from types import TracebackType
 
 from calibrate.candidates import Candidate
 from calibrate.cli.display import Display, View, display_for
+from calibrate.cli.pace import Pace
 from calibrate.cli.tally import Tally
 from calibrate.gate import Verdict
 from calibrate.pipeline import Watcher
@@ -25,7 +25,7 @@ __all__ = ["Progress"]
 class Progress(Watcher):
     """Counts what happens to a workflow's models, and shows it now and then; needs a running loop.
 
-    Each attempt, and what it cost, is put down to the model that is asked at the time.
+    Each attempt, and what it cost, stands in the budget's account of the model it was for.
     """
 
     def __init__(
@@ -42,9 +42,7 @@ class Progress(Watcher):
         self._is_rate = is_rate
         self._clock = clock
         self._tallies: dict[str, Tally] = {}
-        self._current: Tally | None = None
-        self._begun = 0
-        self._spent_usd = Decimal(0)
+        self._asked: list[Tally] = []  # of models that are under way, the latest one last
         self._due = 0.0
 
     def __enter__(self) -> Progress:
@@ -69,23 +67,20 @@ class Progress(Watcher):
             tally.start_over()
 
     def start(self, candidate: Candidate, most_trials: int) -> None:
-        self._catch_up()
-        tally = self._tallies.get(candidate.alias)
-        if tally is None:
-            tally = self._tallies[candidate.alias] = Tally(candidate.alias, self._is_rate)
+        alias = candidate.alias
+        if alias not in self._tallies:
+            self._tallies[alias] = Tally(alias, self._is_rate, self._budget.accounts[alias])
+        tally = self._tallies[alias]
         tally.total = max(tally.total, most_trials)
-        if tally is not self._current:
-            now = self._clock()
-            before = None if self._current is None else self._current.go(now)
-            tally.come(now, before)
-            self._current = tally
+        self._follow(tally)
 
     def advance(self, trial: AnyTrial) -> None:
-        self._tallies[trial.model].add(trial)
+        tally = self._tallies[trial.model]
+        self._follow(tally)
+        tally.add(trial)
         self._show_if_due()  # stored answers leave the loop no turn
 
     def settle(self, verdict: Verdict) -> None:
-        self._catch_up()
         tally = self._tallies[verdict.model]
         is_news = tally.verdict is None or tally.verdict.outcome is not verdict.outcome
         tally.verdict = verdict
@@ -108,18 +103,27 @@ class Progress(Watcher):
         if now < self._due:
             return
         self._due = now + self._display.every_s
-        self._catch_up()
-        if self._current is not None:
-            tallies = tuple(self._tallies.values())
-            pace = self._current.pace(now, self._budget.in_flight)
-            if self._budget.is_shut:  # interrupted: what is left is not asked any more
-                pace = replace(pace, left_s=None)
+        for tally in self._tallies.values():
+            if tally.in_flight:
+                self._follow(tally)
+        self._asked = [one for one in self._asked if one.in_flight] or self._asked[-1:]
+        if self._asked:
+            paces = {tally.model: self._pace(tally, now) for tally in self._asked}
             with suppress(OSError):
-                self._display.show(View(tallies, self._current, pace, self._budget))
+                self._display.show(View(tuple(self._tallies.values()), paces, self._budget))
 
-    def _catch_up(self) -> None:
-        """Put down to the current model what has been sent and paid since the last time."""
-        if self._current is not None:
-            self._current.requests += self._budget.begun - self._begun
-            self._current.usd += self._budget.spent_usd - self._spent_usd
-        self._begun, self._spent_usd = self._budget.begun, self._budget.spent_usd
+    def _pace(self, tally: Tally, now: float) -> Pace:
+        pace = tally.pace(now)
+        # Interrupted: what is left is not asked any more.
+        return replace(pace, left_s=None) if self._budget.is_shut else pace
+
+    def _follow(self, tally: Tally) -> None:
+        """Take a model to be under way now, and those of which nothing is in flight not to be."""
+        if tally in self._asked:
+            return
+        now, before = self._clock(), None
+        for other in self._asked:
+            if not other.in_flight:
+                before = other.go(now)
+        tally.come(now, before)
+        self._asked = [*(one for one in self._asked if one.in_flight), tally]

@@ -84,9 +84,9 @@ class Shown:
 
     def ask(self, trial: AnyTrial, *, in_flight: bool = False) -> None:
         """One attempt of a cent, and the trial that it gives unless it is still in flight."""
-        self.budget.reserve(CENT)
+        self.budget.reserve(CENT, trial.model)
         if not in_flight:
-            self.budget.settle(CENT, CENT)
+            self.budget.settle(CENT, CENT, trial.model)
             self.progress.advance(trial)
 
     def lines(self) -> list[str]:
@@ -219,6 +219,76 @@ def test_a_model_that_is_asked_again_much_later_is_not_slowed_by_the_time_betwee
     (tiny,) = [line for line in table if line.startswith("tiny")]
     assert tiny.startswith("tiny 22/90")
     assert tiny.endswith(" 0:09 left")  # 68 at 11 in 1.5 s
+
+
+def side_by_side(at: Shown) -> None:
+    """Three are announced; two of them have requests in flight, one has not begun."""
+    for model in ("tiny", "mid", "large"):
+        at.progress.start(candidate(model), 40)
+    for model, answered in (("tiny", 4), ("mid", 2)):
+        for _ in range(answered):
+            at.ask(answer(model))
+        at.ask(answer(model), in_flight=True)
+    at.clock.now = 10.0
+    at.ask(answer("mid"))
+
+
+def test_models_that_are_asked_at_once_are_shown_with_their_own_figures() -> None:
+    table: list[str] = []
+
+    def use(at: Shown) -> None:
+        side_by_side(at)
+        table.extend(at.drawn())
+
+    elsewhere = shown(side_by_side).lines()
+    shown(use, screen())
+    assert table == [
+        "sort  done stored failed open req/s    $       so far   verdict",
+        "tiny  4/40      0      0    1   0.3 0.04 100.0 % of 4 1:30 left",
+        "mid   3/40      0      0    1   0.2 0.03 100.0 % of 3 2:03 left",
+        "large 0/40      0      0               0",
+    ]
+    assert [line.partition(", 1 in flight")[0] for line in elsewhere] == [
+        "sort: tiny: 4 of at most 40 done",
+        "sort: mid: 3 of at most 40 done",
+    ]
+
+
+def test_a_model_whose_turn_comes_later_has_the_pace_since_then() -> None:
+    table: list[str] = []
+
+    def use(at: Shown) -> None:
+        for model in ("tiny", "mid"):
+            at.progress.start(candidate(model), 40)
+        for model in ("tiny", "mid"):  # each in four seconds
+            for second in range(4):
+                for _ in range(10):
+                    at.ask(answer(model))
+                at.clock.now += 1 if second or model == "tiny" else 1.5
+        at.ask(answer("mid"))
+        table.extend(at.drawn())
+
+    shown(use, screen())
+    assert "  8.9 " in table[-1]  # 40 in 4.5 s, and not in 8.5 s
+
+
+def test_what_an_earlier_workflow_paid_for_a_model_is_not_this_ones() -> None:
+    def use(at: Shown) -> None:
+        at.progress.start(candidate("tiny"), 40)
+        at.clock.now = 10.0
+        at.ask(answer("tiny"))
+
+    async def main() -> str:
+        out, budget, clock = StringIO(), Budget(None), Clock()
+        for _ in range(3):
+            budget.reserve(CENT, "tiny")
+            budget.settle(CENT, CENT, "tiny")
+        progress = Progress("sort", budget, display=Lines("sort", out), clock=clock)
+        with progress:
+            use(Shown(out, budget, clock, progress))
+        return out.getvalue()
+
+    assert "1 of at most 40 done, 0 in flight, 0.1 requests/s, $0.01, " in asyncio.run(main())
 
 
 def test_what_is_spent_is_told_beside_its_cap() -> None:
@@ -414,7 +484,7 @@ def test_a_run_in_which_nothing_arrives_still_tells_how_far_it_is() -> None:
         with Progress("sort", budget, display=Lines("sort", out, every_s=0.01)) as progress:
             await asyncio.sleep(0.02)  # nothing is asked yet, and nothing is told
             progress.start(candidate("tiny"), 40)
-            budget.reserve(CENT)
+            budget.reserve(CENT, "tiny")
             await out.written.wait()
         return out.getvalue()
 
