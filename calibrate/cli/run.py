@@ -29,7 +29,7 @@ from calibrate.cli.run_result import print_failed, print_result, result_json
 from calibrate.cli.session import recordings_folder, require_writable
 from calibrate.decide import Calibration, Status
 from calibrate.drift import changes_of, override_of
-from calibrate.errors import BudgetError, CalibrateError, PolicyError, UsageError
+from calibrate.errors import BudgetError, CacheMiss, CalibrateError, PolicyError, UsageError
 from calibrate.family import Family, allowed, levels, same_route, withheld
 from calibrate.ledger import attempt_numbers
 from calibrate.planning import Share
@@ -186,12 +186,19 @@ def _measure_all(
         try:
             done.append(asyncio.run(measure(task, project, arguments, budget, shares)))
         except CalibrateError as error:
-            failed.append(error)
+            failed.append(_placed(task.name, error))
             if isinstance(error, BudgetError):
                 break
         finally:
             left = None if left is None else left - budget.spent_usd
     return done, failed
+
+
+def _placed(name: str, error: CalibrateError) -> CalibrateError:
+    """Return an error with the workflow that it ended, where it does not say so itself."""
+    if not isinstance(error, BudgetError | CacheMiss):
+        return error
+    return type(error)(f"{name}: {problem}" for problem in error.problems)
 
 
 def _levels(family: Family | None, tasks: Sequence[Task]) -> Sequence[Sequence[float | None]]:

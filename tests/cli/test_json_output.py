@@ -86,7 +86,7 @@ def test_a_run_has_its_results_and_its_errors_in_one_document(calibrate: Any, pr
     told = document(found)
     assert [row["workflow"] for row in told["workflows"]] == ["triage"]
     (problem,) = told["error"]["problems"]
-    assert problem.startswith("an answer of 'small-1' is not recorded")
+    assert problem.startswith("other: an answer of 'small-1' is not recorded")
     assert f"error: {problem}\n" in found.stderr
     assert "error" not in document(calibrate("run", "triage", "--offline", "--json"))
 

@@ -55,7 +55,7 @@ def test_a_run_whose_result_nobody_reads_leaves_it_and_tells_what_failed(answere
     with unread() as stdout:
         done = run("run", "--offline", project=answered, stdout=stdout)
     assert done.returncode == 141
-    assert done.stderr.startswith(b"error: an answer of 'small-1' is not recorded")
+    assert done.stderr.startswith(b"error: other: an answer of 'small-1' is not recorded")
     assert (answered.root / "routing-policy.yaml").is_file()
     assert (answered.root / "reports/triage.html").is_file()
 

@@ -214,7 +214,7 @@ def test_offline_an_answer_that_is_not_there_is_exit_2(project: Project) -> None
     assert ran == Ran(
         2,
         "",
-        "error: an answer of 'tiny-1' is not recorded, and --offline forbids asking; "
+        "error: sort: an answer of 'tiny-1' is not recorded, and --offline forbids asking; "
         "run without --offline, or record it with --record\n",
     )
     assert server.received == []
@@ -372,7 +372,7 @@ def test_the_cap_ends_a_run_with_exit_2_and_what_arrived_is_not_asked_again(
         again = project.run("--json", "--cases", "all")
     assert (capped.status, capped.stdout) == (2, "")
     (line,) = capped.stderr.splitlines()
-    assert line.startswith("error: the cap of $0.0003 is reached: $")
+    assert line.startswith("error: sort: the cap of $0.0003 is reached: $")
     assert line.endswith("every answer is kept: raise --max-usd and run again to go on")
     assert 0 < len(paid) <= 25  # 25 * 12 = 300 per million: the cap was not passed
     assert again.status == 0
