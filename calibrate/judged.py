@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from calibrate.criteria import GatePlan, level_of, plan_gate
-from calibrate.dataset import Case
 from calibrate.decide import Calibration
 from calibrate.gate import Verdict
 from calibrate.trial import AnyTrial
@@ -34,13 +33,7 @@ def prefix_of(calibration: Calibration, model: str) -> Sequence[AnyTrial]:
     """Return a model's trials of the first cases of the seeded order, up to the first gap."""
     trials = calibration.trials.get(model, ())
     repeats = calibration.task.workflow.repeats
-    length = 0
-    for place, case in enumerate(calibration.task.cases):
-        if not _is_of(trials[place * repeats : (place + 1) * repeats], case, repeats):
-            break
-        length += repeats
-    return trials[:length]
-
-
-def _is_of(trials: Sequence[AnyTrial], case: Case, repeats: int) -> bool:
-    return len(trials) == repeats and all(trial.case.id == case.id for trial in trials)
+    wanted = (case for case in calibration.task.cases for _ in range(repeats))
+    pairs = enumerate(zip(trials, wanted, strict=False))
+    gap = next((i for i, (trial, case) in pairs if trial.case.id != case.id), len(trials))
+    return trials[: gap - gap % repeats]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
+from typing import NamedTuple
 
 from calibrate.completion import ChatMessage
 from calibrate.dataset import Case
@@ -22,7 +22,7 @@ from calibrate.report.filters import (
     slices_of,
     traits_of,
 )
-from calibrate.trial import AnyTrial, FailedTrial, Trial, passes
+from calibrate.trial import AnyTrial, FailedTrial, Trial
 from calibrate.words import seconds
 
 __all__ = [
@@ -45,16 +45,14 @@ _MOST_NAMED = 5  # models that fail a case
 _LIMITS = (LIMIT, 1_000, 500, 200)  # characters of one text, where there are very many
 
 
-@dataclass(frozen=True, slots=True)
-class NamedText:
+class NamedText(NamedTuple):
     """A field of an input, or a message of a prompt."""
 
     name: str  # empty where there is only one
     text: Excerpt
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerView:
+class AnswerView(NamedTuple):
     """What one model made of a case."""
 
     model: str
@@ -65,8 +63,7 @@ class AnswerView:
     facts: str
 
 
-@dataclass(frozen=True, slots=True)
-class CaseView:
+class CaseView(NamedTuple):
     """One case with all its answers."""
 
     id: str
@@ -93,25 +90,56 @@ class CaseGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptView:
+    """Exactly what was asked for one case."""
+
+    case: str
+    messages: tuple[NamedText, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A case with what each model made of it."""
+
+    rank: int  # the place of its group's title
+    case: Case
+    answers: Answers
+    traits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Showing:
+    """How cases are shown, the same on all pages."""
+
+    models: tuple[str, ...]
+    totals: Mapping[int, int]  # the cases of each group
+    slices: Mapping[str, int]
+    shared: Sequence[ChatMessage]  # the messages that are the same for every case
+    limit: int  # characters of one text
+
+
+@dataclass(frozen=True, slots=True)
 class CasePage:
-    """The cases that one page shows, with what may be asked of them."""
+    """The cases that one page shows, with what may be asked of them.
+
+    It keeps no view of a case: those of all pages at once would take much memory.
+    """
 
     number: int  # from 1, which is the workflow's own page
     pages: int
     shown: str
     of: str  # how many there are on all pages; empty where this one has them all
     left_out: str
-    groups: tuple[CaseGroup, ...]
     traits: tuple[tuple[str, str], ...]  # each with its label, where some cases have it
     slices: tuple[str, ...]
+    _rows: Sequence[_Row]
+    _showing: _Showing
 
-
-@dataclass(frozen=True, slots=True)
-class PromptView:
-    """Exactly what was asked for one case."""
-
-    case: str
-    messages: tuple[NamedText, ...]
+    @property
+    def groups(self) -> tuple[CaseGroup, ...]:
+        """The cases by how the models did on them, made anew whenever they are asked for."""
+        found = groupby(self._rows, key=lambda row: row.rank)
+        return tuple(_group(rank, tuple(rows), self._showing) for rank, rows in found)
 
 
 def case_pages(calibration: Calibration) -> tuple[CasePage, ...]:
@@ -121,30 +149,33 @@ def case_pages(calibration: Calibration) -> tuple[CasePage, ...]:
     among them those that the route's model fails, critical ones before others; then the seeded
     order. Of a case's repeats the worst is shown.
     """
-    found = _sorted_cases(calibration)
-    models = len(found[0][2]) if found else 1
-    kept = found[: max(MOST_ANSWERS // models, FIRST_PAGE)]
-    slices = slices_of(case for _, case, _ in kept)
-    shared = _shared_messages(answers for _, _, answers in kept)
-    limit = _text_limit(kept)
-    totals = Counter(title for title, _, _ in found)
+    models = tuple(verdict.model for verdict, _ in measured(calibration))
+    rows = sorted(_rows(calibration), key=_order)
+    if not rows:
+        return ()
+    kept = rows[: max(MOST_ANSWERS // len(models), FIRST_PAGE)]
+    slices = slices_of(row.case for row in kept)
+    showing = _Showing(
+        models=models,
+        totals=Counter(row.rank for row in rows),
+        slices=slices,
+        shared=_shared_messages(kept),
+        limit=_text_limit(kept),
+    )
     cuts = [0, *range(FIRST_PAGE, len(kept), OTHER_PAGES), len(kept)]
-    show = partial(_case, slices=slices, shared=shared, limit=limit)
-    chosen = calibration.decision.chosen.alias
-    groups = [_groups(kept[start:end], totals, chosen, show) for start, end in pairwise(cuts)]
     return tuple(
         CasePage(
             number=number,
-            pages=len(groups),
-            shown=_cases(sum(len(group.cases) for group in on_page)),
-            of=f"{len(kept):,}" if len(groups) > 1 else "",
-            left_out=_left_out(len(found) - len(kept)),
-            groups=on_page,
-            traits=offered_traits(_traits(on_page)),
+            pages=len(cuts) - 1,
+            shown=_cases(end - start),
+            of=f"{len(kept):,}" if len(cuts) > 2 else "",
+            left_out=_left_out(len(rows) - len(kept)),
+            traits=offered_traits({t for row in kept[start:end] for t in row.traits}),
             slices=tuple(slices),
+            _rows=kept[start:end],
+            _showing=showing,
         )
-        for number, on_page in enumerate(groups, start=1)
-        if on_page
+        for number, (start, end) in enumerate(pairwise(cuts), start=1)
     )
 
 
@@ -163,24 +194,35 @@ def _messages(asked: tuple[ChatMessage, ...] | str) -> list[NamedText]:
     return [NamedText(m.role, excerpt(m.content, PROMPT_LIMIT)) for m in asked]
 
 
-def _sorted_cases(calibration: Calibration) -> list[tuple[str, Case, Answers]]:
-    by_model = {
-        verdict.model: {
-            trial.case.id: trial
-            for trial in sorted(trials, key=lambda trial: trial.score, reverse=True)
-        }
-        for verdict, trials in measured(calibration)
-    }
-    chosen, titles = calibration.decision.chosen.alias, _titles(len(by_model))
-    found = []
+def _rows(calibration: Calibration) -> Iterator[_Row]:
+    """Yield each case that some model was asked, in the seeded order."""
+    worst = {verdict.model: _worst(trials) for verdict, trials in measured(calibration)}
+    of_route = worst.get(calibration.decision.chosen.alias, {})
     for case in calibration.task.cases:
-        answers = [(model, trials.get(case.id)) for model, trials in by_model.items()]
-        if any(trial is not None for _, trial in answers):
-            found.append((_title_for(answers), case, answers))
-    return sorted(
-        found,
-        key=lambda one: (titles.index(one[0]), not fails(chosen, one[2]), not one[1].critical),
-    )
+        answers = tuple(trials.get(case.id) for trials in worst.values())
+        if any(trial is not None for trial in answers):
+            traits = traits_of(case, answers, of_route.get(case.id))
+            yield _Row(_rank(answers, traits), case, answers, traits)
+
+
+def _worst(trials: Sequence[AnyTrial]) -> dict[str, AnyTrial]:
+    """Return the worst of each case's repeats, and the last of several such, by the case."""
+    found: dict[str, AnyTrial] = {}
+    for trial in trials:
+        other = found.setdefault(trial.case.id, trial)
+        if other is not trial and trial.score <= other.score:
+            found[trial.case.id] = trial
+    return found
+
+
+def _rank(answers: Answers, traits: tuple[str, ...]) -> int:
+    if "differ" in traits:
+        return 1
+    return 0 if any(map(fails, answers)) else 2
+
+
+def _order(row: _Row) -> tuple[int, bool, bool]:
+    return row.rank, "missed" not in row.traits, "critical" not in row.traits
 
 
 def _titles(models: int) -> tuple[str, str, str]:
@@ -189,34 +231,14 @@ def _titles(models: int) -> tuple[str, str, str]:
     return "No model passes", "Models differ", "Every model passes"
 
 
-def _title_for(answers: Answers) -> str:
-    passed = [passes(trial) for _, trial in answers if trial is not None]
-    none, some, every = _titles(len(answers))
-    return every if all(passed) else some if any(passed) else none
-
-
-def _groups(
-    found: Sequence[tuple[str, Case, Answers]],
-    totals: Mapping[str, int],
-    chosen: str,
-    show: Callable[[Case, Answers, str], CaseView],
-) -> tuple[CaseGroup, ...]:
-    groups: dict[str, list[CaseView]] = {}
-    for title, case, answers in found:
-        groups.setdefault(title, []).append(show(case, answers, chosen))
-    return tuple(
-        CaseGroup(
-            title=title,
-            count=_cases(totals[title]),
-            note=f"{len(cases):,} of them are on this page." if len(cases) < totals[title] else "",
-            cases=tuple(cases),
-        )
-        for title, cases in groups.items()
+def _group(rank: int, rows: Sequence[_Row], showing: _Showing) -> CaseGroup:
+    total = showing.totals[rank]
+    return CaseGroup(
+        title=_titles(len(showing.models))[rank],
+        count=_cases(total),
+        note=f"{len(rows):,} of them are on this page." if len(rows) < total else "",
+        cases=tuple(_case(row, showing) for row in rows),
     )
-
-
-def _traits(groups: Iterable[CaseGroup]) -> set[str]:
-    return {trait for group in groups for case in group.cases for trait in case.traits.split()}
 
 
 def _cases(n: int) -> str:
@@ -227,55 +249,53 @@ def _left_out(n: int) -> str:
     return f"{_cases(n)} that every model passes are on no page: there are too many." if n else ""
 
 
-def _shared_messages(asked: Iterable[Answers]) -> set[ChatMessage]:
+def _shared_messages(rows: Sequence[_Row]) -> list[ChatMessage]:
     """Return the messages that are the same for every case."""
-    shared: set[ChatMessage] | None = None
-    for answers in asked:
-        messages = set(_chat(answers))
-        if messages:
-            shared = messages if shared is None else shared & messages
-    return shared or set()
+    chats = [chat for row in rows if (chat := _chat(row.answers))]
+    shared = list(chats[0]) if chats else []
+    for chat in chats:
+        shared = [message for message in shared if message in chat]
+    return shared
 
 
 def _chat(answers: Answers) -> tuple[ChatMessage, ...]:
     """Return what the chat models were asked for a case: all of them the same."""
-    for _, trial in answers:
+    for trial in answers:
         if trial is not None and not isinstance(trial.asked, str):
             return trial.asked
     return ()
 
 
-def _text_limit(found: Sequence[tuple[str, Case, Answers]]) -> int:
+def _text_limit(rows: Sequence[_Row]) -> int:
     """Return how much of each text is shown: less where there are very many long ones."""
-    lengths = [
+    lengths = Counter(
         len(text if isinstance(text, str) else excerpt(text).text)
-        for _, case, answers in found
+        for row in rows
         for text in (
-            *_values(case.input),
-            *(trial.answer for _, trial in answers if isinstance(trial, Trial)),
+            *_values(row.case.input),
+            *(trial.answer for trial in row.answers if isinstance(trial, Trial)),
         )
-    ]
-    fitting = (n for n in _LIMITS if sum(min(n, length) for length in lengths) <= MOST_CHARACTERS)
+    )
+    fitting = (
+        limit
+        for limit in _LIMITS
+        if sum(min(limit, length) * n for length, n in lengths.items()) <= MOST_CHARACTERS
+    )
     return next(fitting, _LIMITS[-1])
 
 
-def _case(
-    case: Case,
-    answers: Answers,
-    chosen: str,
-    *,
-    slices: Mapping[str, int],
-    shared: set[ChatMessage],
-    limit: int,
-) -> CaseView:
-    own = [m for m in _chat(answers) if m not in shared and m.content not in _values(case.input)]
-    places = (slices.get(slice_name(*tag)) for tag in case.tags.items())
+def _case(row: _Row, showing: _Showing) -> CaseView:
+    case, limit, values = row.case, showing.limit, _values(row.case.input)
+    own = [m for m in _chat(row.answers) if m not in showing.shared and m.content not in values]
+    places = (showing.slices.get(slice_name(*tag)) for tag in case.tags.items())
+    pairs = zip(showing.models, row.answers, strict=True)
+    answers = tuple(_answer(model, trial, limit) for model, trial in pairs)
     return CaseView(
         id=case.id,
         line=one_line(case.input if isinstance(case.input, str) else _first(case.input), _LINE),
-        outcome=_outcome(answers),
+        outcome=_outcome([view for view in answers if view.badge.shape != "open"]),
         critical=case.critical,
-        traits=" ".join(traits_of(case, answers, chosen)),
+        traits=" ".join(row.traits),
         slices=" ".join(str(place) for place in places if place is not None),
         tags=", ".join(f"{tag}={value}" for tag, value in sorted(case.tags.items())),
         input=_fields(case.input, limit),
@@ -283,7 +303,7 @@ def _case(
             Excerpt("none is given") if case.expected is None else excerpt(case.expected, limit)
         ),
         prompt=tuple(NamedText(m.role, excerpt(m.content, limit)) for m in own),
-        answers=tuple(_answer(model, trial, limit) for model, trial in answers),
+        answers=answers,
     )
 
 
@@ -301,11 +321,10 @@ def _first(value: object) -> object:
     return next(iter(value.values()), "") if isinstance(value, Mapping) else value
 
 
-def _outcome(answers: Answers) -> str:
-    asked = [(model, trial) for model, trial in answers if trial is not None]
+def _outcome(asked: Sequence[AnswerView]) -> str:
     if len(asked) == 1:
-        return trial_badge(asked[0][1]).text
-    failing = [model for model, trial in asked if not passes(trial)]
+        return asked[0].badge.text
+    failing = [view.model for view in asked if view.badge.shape == "bad"]
     if not failing:
         return "all pass"
     if len(failing) == len(asked):
@@ -319,12 +338,12 @@ def _answer(model: str, trial: AnyTrial | None, limit: int) -> AnswerView:
     badge = trial_badge(trial)
     if trial is None:
         return AnswerView(model, badge, Excerpt(""), False, "", "")
-    facts = [seconds(trial.latency_s)]
+    facts = seconds(trial.latency_s)
     if isinstance(trial, FailedTrial):
         reason = trial.failure.reason.value.replace("_", " ")
         message = excerpt(trial.failure.message, limit)
-        return AnswerView(model, badge, message, True, reason, facts[0])
+        return AnswerView(model, badge, message, True, reason, facts)
     if trial.finish not in ("stop", "embedding"):
-        facts.append(f"ended by: {trial.finish.replace('_', ' ')}")
+        facts += f", ended by: {trial.finish.replace('_', ' ')}"
     reason = one_line(trial.grade.reason, 500)
-    return AnswerView(model, badge, excerpt(trial.answer, limit), False, reason, ", ".join(facts))
+    return AnswerView(model, badge, excerpt(trial.answer, limit), False, reason, facts)

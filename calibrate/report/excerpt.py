@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["LIMIT", "Excerpt", "excerpt", "one_line", "unbroken", "visible"]
 
@@ -25,8 +24,7 @@ _VISIBLE: dict[int, str] = {
 _UNSEEN = re.compile(f"[{re.escape(''.join(map(chr, _VISIBLE)))}]")
 
 
-@dataclass(frozen=True, slots=True)
-class Excerpt:
+class Excerpt(NamedTuple):
     """The beginning of a text, and how much was left out (empty where nothing was)."""
 
     text: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibrate.certificate import fallback_evidence
@@ -38,9 +39,9 @@ class FallbackRow:
     latency: str
 
 
-def fallback_rows(calibration: Calibration) -> tuple[FallbackRow, ...]:
+def fallback_rows(evidence: Sequence[FallbackEvidence], task: Task) -> tuple[FallbackRow, ...]:
     """Return a row a fallback, in the order of the chain."""
-    return tuple(_row(found, calibration.task) for found in fallback_evidence(calibration))
+    return tuple(_row(found, task) for found in evidence)
 
 
 def fallback_notes(calibration: Calibration) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
+from functools import cache
 
 from calibrate.dataset import Case
 from calibrate.trial import AnyTrial, FailedTrial, passes
@@ -19,24 +20,23 @@ __all__ = [
 
 MOST_SLICES = 100  # to choose from
 
-Answers = Sequence[tuple[str, AnyTrial | None]]  # by model, in the candidates' order
+Answers = Sequence[AnyTrial | None]  # in the models' order; None where one was not asked
 
 
-def fails(model: str, answers: Answers) -> bool:
-    """Return whether this model was asked and did not pass."""
-    return any(name == model and trial is not None and not passes(trial) for name, trial in answers)
+def fails(trial: AnyTrial | None) -> bool:
+    """Return whether a model was asked and did not pass."""
+    return trial is not None and not passes(trial)
 
 
-def traits_of(case: Case, answers: Answers, chosen: str) -> tuple[str, ...]:
-    """Return what a filter may ask of a case; `chosen` is the route's model."""
-    asked = [trial for _, trial in answers if trial is not None]
-    holds = {
-        "differ": len({passes(trial) for trial in asked}) > 1,
-        "missed": fails(chosen, answers),
-        "unanswered": any(isinstance(trial, FailedTrial) for trial in asked),
-        "critical": case.critical,
-    }
-    return tuple(name for name, is_so in holds.items() if is_so)
+def traits_of(case: Case, answers: Answers, of_route: AnyTrial | None) -> tuple[str, ...]:
+    """Return what a filter may ask of a case; `of_route` is what the route's model made of it."""
+    asked = [trial for trial in answers if trial is not None]
+    return _named(
+        len(set(map(passes, asked))) > 1,
+        fails(of_route),
+        any(isinstance(trial, FailedTrial) for trial in asked),
+        case.critical,
+    )
 
 
 def offered_traits(seen: Container[str]) -> tuple[tuple[str, str], ...]:
@@ -60,3 +60,14 @@ def slices_of(cases: Iterable[Case]) -> dict[str, int]:
 def slice_name(tag: str, value: str) -> str:
     """Return how a tag's value is called where slices are chosen."""
     return f"{tag} = {value}"
+
+
+@cache
+def _named(differ: bool, missed: bool, unanswered: bool, critical: bool) -> tuple[str, ...]:
+    holds = {
+        "differ": differ,
+        "missed": missed,
+        "unanswered": unanswered,
+        "critical": critical,
+    }
+    return tuple(name for name, is_so in holds.items() if is_so)

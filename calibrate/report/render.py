@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from calibrate.report.badges import Badge
 from calibrate.report.cases import CasePage
 from calibrate.report.drawing import Drawings
 from calibrate.report.excerpt import visible
@@ -86,8 +87,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"case_file": case_file}
+    environment.globals |= {"case_file": case_file, "answered_by": _answered_by}
     return environment
+
+
+@lru_cache(maxsize=1024)
+def _answered_by(model: str, badge: Badge) -> Markup:
+    """Return how an answer begins, of which a page has many that are alike."""
+    macros: Any = _environment().get_template("macros.html").module
+    return Markup(macros.answered(model, badge))  # noqa: S704 - the macro's own
 
 
 @cache
@@ -97,4 +105,6 @@ def _asset(name: str) -> str:
 
 def _finalize(value: Any) -> Any:
     """Make every text safe to show; the one place through which all of them pass."""
+    if type(value) is str and value.isprintable():  # nearly always, and far quicker
+        return value
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

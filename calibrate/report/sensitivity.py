@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from calibrate.certificate import cost_of, route_cost
-from calibrate.criteria import design_rate
+from calibrate.criteria import GatePlan, Part, design_rate
 from calibrate.decide import Calibration, Status
-from calibrate.gate import Outcome, Reason, Verdict, judge
+from calibrate.gate import Outcome, Reason, Verdict, case_scores, judge
 from calibrate.judged import gate_of, prefix_of
-from calibrate.stats.plan import could_accept
-from calibrate.trial import passes
+from calibrate.stats.plan import Kind, accepts, could_accept
+from calibrate.trial import AnyTrial, passes
 from calibrate.words import money, percent
 
 __all__ = ["what_would_change"]
@@ -130,9 +132,9 @@ def _judgements(
 ) -> tuple[Callable[[float], bool], Callable[[float], bool]]:
     """Return whether a model's answers could certify at a bar, quickly, and whether they do."""
     bar, rival = calibration.task.workflow.bar, calibration.task.field.baseline.alias
-    alpha = gate_of(calibration, verdict).alpha
+    here = gate_of(calibration, verdict)
     trials = prefix_of(calibration, verdict.model)
-    passed = [passes(trial) for trial in trials[: verdict.cases]]
+    passed = np.array([passes(trial) for trial in trials[: verdict.cases]], dtype=bool)
     critical = [
         trial
         for trial in calibration.trials.get(verdict.model, ())
@@ -144,20 +146,34 @@ def _judgements(
     # The verdict says it of its own bar; among so many workflows it says nothing of the gate.
     sure = bar.least if is_certified else bar.tolerance
     hopeless = math.inf if is_certified or verdict.reason is Reason.FAMILY else bar.least
+    if _misses_a_slice(here, trials):
+        hopeless = 0.0
 
     def could(least: float) -> bool:
         if least <= sure or least >= hopeless:
             return least <= sure
         other = bar.model_copy(update={bar.measure: least})
-        return could_accept(passed, verdict.cases, other.floor, design_rate(other), alpha=alpha)
+        return could_accept(
+            passed, verdict.cases, other.floor, design_rate(other), alpha=here.alpha
+        )
 
     def certifies(least: float) -> bool:
         if least <= sure or least >= hopeless:
             return least <= sure
-        if verdict.test == "exact" and not could(least):
+        other = bar.model_copy(update={bar.measure: least})
+        if verdict.test == "exact" and not accepts(
+            passed, verdict.cases, other.floor, design_rate(other), alpha=here.alpha
+        ):
             return False
         gate = gate_of(calibration, verdict, least)
         found = judge(gate, verdict.model, verdict.tier, trials, critical, baseline)
         return found.outcome is Outcome.CERTIFIED
 
     return could, certifies
+
+
+def _misses_a_slice(plan: GatePlan, trials: Sequence[AnyTrial]) -> bool:
+    """Return whether some slice is not certified, whose bar is its own."""
+    scores = case_scores(plan, trials)
+    crossings = (one.crossing(scores) for one in plan.criteria if one.part is Part.SLICE)
+    return any(found is None or found.kind is not Kind.ACCEPTED for found in crossings)

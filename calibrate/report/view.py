@@ -116,7 +116,7 @@ def build_page(calibration: Calibration, project: Project) -> Page:
         promise=unbroken(_promise(calibration)),
         paths=paths_of(calibration),
         escalation=escalation_of(calibration),
-        fallbacks=fallback_rows(calibration),
+        fallbacks=fallback_rows(entry.evidence.when_down, task),
         changes=tuple(map(unbroken, what_would_change(calibration))),
         costs=cost_table(calibration),
         route_parts=route_parts(calibration),

@@ -7,7 +7,6 @@ on what lies above it: the law below a line is carried over many observations at
 
 from __future__ import annotations
 
-import bisect
 import functools
 from collections.abc import Sequence
 from itertools import pairwise
@@ -21,6 +20,7 @@ __all__ = [
     "accept_line",
     "advance",
     "fixed_sample_limit",
+    "fixed_sample_limits",
     "futile_line",
     "probability_at_or_below",
     "probability_between",
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 _LONGEST = 256  # observations that a law is carried over at once
 
@@ -85,11 +86,9 @@ def futile_line(rate: float, budget: Sequence[float], accept: Sequence[int]) -> 
     Crossing it means many failures. The line falls where what is accepted leaves little.
     """
     law, line, spent = [1.0], [1], 0.0  # the law from the accept line on, which is a short one
+    fail = 1 - rate
     for t in range(1, len(budget)):
-        law = [
-            same * rate + fewer * (1 - rate)
-            for same, fewer in zip([*law, 0.0], [0.0, *law], strict=True)
-        ]
+        law = [same * rate + fewer * fail for fewer, same in pairwise([0.0, *law, 0.0])]
         del law[: accept[t] - accept[t - 1]]
         edge = line[-1] + 1
         while edge > accept[t] + 1 and spent + law[-1] <= budget[t]:
@@ -112,16 +111,15 @@ def probability_at_or_below(line: Sequence[int], p: float) -> float:
 def probability_between(lower: Sequence[int], upper: Sequence[int], p: float) -> float:
     """Return the probability that the failures are at or below `lower` before ever at `upper`.
 
-    The lower line never falls, and at one observation it goes before the upper one.
+    The lower line never falls, and is below the upper one.
     """
     law, low, at, reached = np.ones(1), 0, 0, 0.0
-    for t in sorted({*_changes(lower), *_changes(upper)}):
-        law = _carried(law, p, t - 1 - at, max(upper[t - 1] - low, 0))
-        law = _carried(law, p, 1, len(law) + 1)
-        crossed = max(lower[t] + 1 - low, 0)
+    # The upper line is where it was on the whole way from one of these observations to the next.
+    for t in sorted({*_changes(lower), *(t - 1 for t in _changes(upper))}):
+        law = _carried(law, p, t - at, upper[t] - low)
+        crossed = lower[t] + 1 - low
         reached += float(law[:crossed].sum())
-        law = law[crossed : max(upper[t] - low, 0)]
-        low, at = max(lower[t] + 1, low), t
+        law, low, at = law[crossed:], low + crossed, t
     return reached
 
 
@@ -141,7 +139,17 @@ def absorb(part: Floats) -> float:
 
 def fixed_sample_limit(n: int, floor: float, alpha: float) -> int:
     """Return the most failures with which a fixed sample of n rejects `rate <= floor`; or -1."""
-    return bisect.bisect_right(range(n), alpha, key=lambda k: float(bdtr(k, n, 1 - floor))) - 1
+    return int(fixed_sample_limits(np.array([n]), floor, alpha)[0])
+
+
+def fixed_sample_limits(lengths: Counts, floor: float, alpha: float) -> Counts:
+    """Return the same for samples of each of these lengths."""
+    low, high = np.zeros_like(lengths), lengths
+    while (low < high).any():
+        middle = (low + high) // 2
+        fits = bdtr(middle.astype(np.float64), lengths, 1 - floor) <= alpha
+        low, high = np.where(fits, middle + 1, low), np.where(fits, high, middle)
+    return low - 1
 
 
 def _changes(line: Sequence[int]) -> list[int]:

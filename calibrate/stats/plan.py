@@ -13,6 +13,7 @@ boundaries are exact, from the binomial law, in place of the normal approximatio
 
 from __future__ import annotations
 
+import bisect
 import functools
 import math
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from calibrate.stats.boundary import (
     absorb,
     accept_line,
     advance,
-    fixed_sample_limit,
+    fixed_sample_limits,
     futile_line,
     probability_at_or_below,
     probability_between,
@@ -41,6 +42,7 @@ __all__ = [
     "Crossings",
     "Kind",
     "Plan",
+    "accepts",
     "build_plan",
     "could_accept",
     "operating_characteristics",
@@ -171,21 +173,12 @@ def plan_for(cases: int, floor: float, rate: float, *, alpha: float, power: floa
     Lengths are multiples of 10 (of 20 above 1000 cases, and so on). Where none has the power, the
     plan uses all cases and spends its error later, which gives up calls for power.
     """
-    able = [n for n in _lengths(cases) if _most_power(n, floor, rate, alpha) >= power]
-    low, high = 0, len(able)
-    while low < high:  # the power rises with the length, but for small steps back
-        middle = (low + high) // 2
-        if _has_power(able[middle], floor, rate, alpha, power):
-            high = middle
-        else:
-            low = middle + 1
-    if low == len(able):
-        return build_plan(cases, floor, rate, alpha=alpha, spending=SHORT_SPENDING)
-    return build_plan(able[low], floor, rate, alpha=alpha)
+    n, spending = _shape(cases, floor, rate, alpha, power)
+    return build_plan(n, floor, rate, alpha=alpha, spending=spending)
 
 
 def could_accept(
-    passed: Sequence[bool],
+    passed: Sequence[bool] | NDArray[np.bool_],
     cases: int,
     floor: float,
     rate: float,
@@ -199,19 +192,44 @@ def could_accept(
     within what may be spent up to t, which is the most for the shortest plan; what is accepted
     because it is certain to be in the end has a tail within alpha there.
     """
-    passed = passed[:cases]
-    times = np.arange(1, len(passed) + 1)
-    failures = np.cumsum(~np.asarray(passed, dtype=bool))
+    failures = _failures(passed[:cases])
+    times = np.arange(1, len(failures) + 1)
     tails = bdtr(failures, times, 1 - floor)
     if not (tails <= alpha).any():
         return False
-    able = (n for n in _lengths(cases) if _most_power(n, floor, rate, alpha) >= power)
-    shortest = next(able, None)
-    if shortest is None:
-        line = _accept(_raw_accept(cases, floor, alpha, SHORT_SPENDING))
-        return bool((failures <= line[1 : len(passed) + 1]).any())
+    able = _able(cases, floor, rate, alpha, power)
+    shortest, spending = (able[0], SPENDING) if able else (cases, SHORT_SPENDING)
     share = np.minimum(times / shortest, 1.0)
-    return len(passed) < cases or bool((tails <= alpha * share**SPENDING).any())
+    if len(times) == cases and not (tails <= alpha * share**spending).any():
+        return False
+    if able:
+        return True
+    line = _accept(_raw_accept(cases, floor, alpha, SHORT_SPENDING))
+    return bool((failures <= line[1 : len(times) + 1]).any())
+
+
+def accepts(
+    passed: Sequence[bool] | NDArray[np.bool_],
+    cases: int,
+    floor: float,
+    rate: float,
+    *,
+    alpha: float,
+    power: float = 0.9,
+) -> bool:
+    """Return whether the plan of `plan_for` accepts this prefix of a sample.
+
+    Quicker where it does not: the accept line alone is drawn.
+    """
+    if not could_accept(passed, cases, floor, rate, alpha=alpha, power=power):
+        return False
+    n, spending = _shape(cases, floor, rate, alpha, power)
+    failures = _failures(passed[:n])
+    line = _accept(_raw_accept(n, floor, alpha, spending))
+    if not (failures <= line[1 : len(failures) + 1]).any():
+        return False
+    found = plan_for(cases, floor, rate, alpha=alpha, power=power).settle(passed)
+    return found is not None and found.kind is Kind.ACCEPTED
 
 
 def settle_many(plan: Plan, passed: NDArray[np.bool_]) -> Crossings:
@@ -255,6 +273,20 @@ def operating_characteristics(plan: Plan, p: float) -> Characteristics:
 def _budget(n: int, error: float, spending: float) -> list[float]:
     """Return what may be spent up to each observation."""
     return [error * share**spending for share in (np.arange(n + 1) / max(n, 1)).tolist()]
+
+
+def _failures(passed: Sequence[bool] | NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the number of failures after each observation."""
+    return np.cumsum(~np.asarray(passed, dtype=bool), dtype=np.int64)
+
+
+@functools.lru_cache(maxsize=4096)
+def _shape(cases: int, floor: float, rate: float, alpha: float, power: float) -> tuple[int, float]:
+    """Return the length of the plan of `plan_for`, and how it spends its error."""
+    able = _able(cases, floor, rate, alpha, power)
+    # The power rises with the length, but for small steps back.
+    place = bisect.bisect_left(able, True, key=lambda n: _has_power(n, floor, rate, alpha, power))
+    return (able[place], SPENDING) if place < len(able) else (cases, SHORT_SPENDING)
 
 
 @functools.lru_cache(maxsize=16)  # a plan is drawn just after its power was asked for
@@ -309,18 +341,18 @@ def _stopping_line(n: int, floor: float, budget: list[float], futile: Line) -> l
     return [*reject[:start], *map(min, looks), reject[n]]
 
 
-def _lengths(cases: int) -> range:
-    step = 10 * max(1, math.ceil(cases / 1000))
-    return range(step, cases + 1, step)
-
-
-def _most_power(n: int, floor: float, rate: float, alpha: float) -> float:
-    """An upper bound on the power of any test of n observations at level alpha.
+@functools.lru_cache(maxsize=4096)
+def _able(cases: int, floor: float, rate: float, alpha: float, power: float) -> tuple[int, ...]:
+    """Return the lengths of which some test at level alpha could have this power.
 
     The best is the randomised fixed-sample test (Neyman & Pearson 1933): one failure more than
     the exact test allows is accepted with a probability below one.
     """
-    return float(bdtr(fixed_sample_limit(n, floor, alpha) + 1, n, 1 - rate))
+    step = 10 * max(1, math.ceil(cases / 1000))
+    lengths = np.arange(step, cases + 1, step)
+    limits = fixed_sample_limits(lengths, floor, alpha)
+    most = bdtr(limits + 1.0, lengths, 1 - rate)
+    return tuple(lengths[most >= power].tolist())
 
 
 def _check(n: int, floor: float, rate: float, alpha: float) -> None:

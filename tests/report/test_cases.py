@@ -104,6 +104,19 @@ def test_filters_know_what_is_true_of_a_case(calibrated: Make, outage: Failure) 
     )
 
 
+def test_of_repeats_the_worst_is_shown(calibrated: Make) -> None:
+    made = calibrated({"small": 0}, cases=[case("a"), case("b")]).calibration
+    best, other = made.trials["small"]
+    half = replace(best, repeat=1, answer="half", grade=replace(best.grade, score=0.5))
+    none = replace(best, repeat=2, answer="none", grade=replace(best.grade, score=0.0))
+    as_bad = replace(none, repeat=3, answer="as bad, and later")
+    trials = {"small": (best, none, as_bad, half, other)}
+    (page,) = case_pages(replace(made, trials=trials))
+    shown = {c.id: c.answers[0].answer.text for group in page.groups for c in group.cases}
+    assert shown == {"a": "as bad, and later", "b": other.answer}
+    assert ids(page) == ["a", "b"]
+
+
 def test_no_filter_is_offered_that_would_find_nothing(calibrated: Make) -> None:
     (page,) = pages_of(calibrated({"small": 0}, cases=[case("a")]))
     assert (page.traits, page.slices) == ((), ())

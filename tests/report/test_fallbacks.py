@@ -7,6 +7,7 @@ from typing import Any
 
 from calibrations import sample, tickets
 
+from calibrate.certificate import fallback_evidence
 from calibrate.completion import Failure
 from calibrate.decide import Calibration
 from calibrate.report.badges import Badge
@@ -21,8 +22,12 @@ def calibration(answers: dict[str, Any], **changes: Any) -> Calibration:
     return sample(answers, cases=tickets(120), **changes).calibration
 
 
+def rows(found: Calibration) -> tuple[FallbackRow, ...]:
+    return fallback_rows(fallback_evidence(found), found.task)
+
+
 def test_a_row_says_who_answers_how_well() -> None:
-    (medium, large) = fallback_rows(calibration({"small": 0, "medium": 30, "large": 4}))
+    (medium, large) = rows(calibration({"small": 0, "medium": 30, "large": 4}))
     assert medium.badge == Badge("open", "not certified")
     assert (medium.down, medium.answers, medium.why) == (("small",), "medium", "")
     assert large == FallbackRow(
@@ -41,7 +46,7 @@ def test_a_row_says_who_answers_how_well() -> None:
 
 
 def test_a_row_that_is_not_measured_says_how_to_measure_it() -> None:
-    row = fallback_rows(calibration({"small": 0}, stops=True))[0]
+    row = rows(calibration({"small": 0}, stops=True))[0]
     assert row.badge == Badge("open", "not measured")
     assert row.why == "`calibrate run tickets --cases all` asks them"
     assert (row.cases, row.estimate, row.lower, row.latency) == ("–", "–", "–", "–")
@@ -50,7 +55,7 @@ def test_a_row_that_is_not_measured_says_how_to_measure_it() -> None:
 
 def test_calls_that_failed_are_told(outage: Failure) -> None:
     answers = [outage if i % 2 else str(c.expected) for i, c in enumerate(tickets(120))]
-    row = fallback_rows(calibration({"small": 0, "medium": answers}))[0]
+    row = rows(calibration({"small": 0, "medium": answers}))[0]
     assert (row.badge.text, row.why) == ("not certified", "60 of its calls failed")
 
 

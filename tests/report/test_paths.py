@@ -180,6 +180,16 @@ def test_of_answers_with_a_gap_the_prefix_counts(calibrated: Make) -> None:
     assert prefix_of(made, "large") == ()
 
 
+def test_a_case_that_lacks_a_repeat_ends_the_prefix_before_it(calibrated: Make) -> None:
+    made = calibrated({"small": 0}).calibration
+    workflow = made.task.workflow.model_copy(update={"repeats": 2})
+    twice = [trial for trial in made.trials["small"] for _ in range(2)]
+    trials = {"small": (*twice[:5], *twice[6:]), "medium": tuple(twice), "large": tuple(twice[:3])}
+    repeated = replace(made, task=replace(made.task, workflow=workflow), trials=trials)
+    lengths = {model: len(prefix_of(repeated, model)) for model in trials}
+    assert lengths == {"small": 4, "medium": len(twice), "large": 2}
+
+
 def test_a_slice_of_which_no_case_was_seen_has_no_chart(calibrated: Make) -> None:
     seen = cases(30, tags={"language": "en"})
     last = [Case("last", {"ticket": "t"}, "billing", tags={"language": "fr"})]

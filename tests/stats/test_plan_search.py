@@ -12,6 +12,7 @@ from calibrate.stats.plan import (
     SHORT_SPENDING,
     Kind,
     Plan,
+    accepts,
     build_plan,
     could_accept,
     operating_characteristics,
@@ -83,6 +84,34 @@ def test_what_is_accepted_could_be(cases: int, floor: float, rate: float) -> Non
                 assert settled is None or settled.kind is not Kind.ACCEPTED
     assert accepted > 10
     assert ruled_out > 40
+
+
+@pytest.mark.parametrize(
+    ("cases", "floor", "rate"),
+    [(300, 0.9, 0.95), (100, 0.87, 0.9), (600, 0.8, 0.85), (7, 0.5, 0.75), (60, 1.0, 1.0)],
+)
+def test_what_is_accepted_is_what_the_plan_accepts(cases: int, floor: float, rate: float) -> None:
+    plan, rng = plan_for(cases, floor, rate, alpha=ALPHA), np.random.default_rng(5)
+    kinds = set()
+    for p in np.linspace(floor - 0.1, 1, 60):
+        for seen in (cases + 5, cases, cases // 2, 1, 0):
+            passed = rng.random(seen) < p
+            settled = plan.settle(passed)
+            kinds.add(Kind.OPEN if settled is None else settled.kind)
+            is_accepted = settled is not None and settled.kind is Kind.ACCEPTED
+            assert accepts(passed, cases, floor, rate, alpha=ALPHA) is is_accepted
+            assert accepts(passed.tolist(), cases, floor, rate, alpha=ALPHA) is is_accepted
+    assert kinds >= ({Kind.OPEN, Kind.ACCEPTED, Kind.FUTILE} if plan.can_accept else {Kind.OPEN})
+
+
+def test_a_sample_that_is_futile_first_is_not_accepted_by_what_comes_later() -> None:
+    plan = plan_for(300, 0.9, 0.95, alpha=ALPHA)
+    passed = [False] * 12 + [True] * 288
+    settled = plan.settle(passed)
+    assert settled is not None
+    assert settled.kind is not Kind.ACCEPTED
+    assert plan.accept[plan.n] >= 12  # where the sample ends it would have been
+    assert accepts(passed, 300, 0.9, 0.95, alpha=ALPHA) is False
 
 
 def test_of_a_sample_that_is_too_short_for_its_power_the_one_plan_says_it() -> None:
