@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["canonical_bytes", "digest", "json_problem", "seeded_order_key"]
+__all__ = ["canonical_bytes", "digest", "digest_of_rows", "json_problem", "seeded_order_key"]
 
 MAX_DEPTH = 100
 
@@ -28,6 +28,16 @@ def canonical_bytes(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """Return `sha256:<hex>` over the canonical bytes of a value."""
     return "sha256:" + hashlib.sha256(canonical_bytes(value)).hexdigest()
+
+
+def digest_of_rows(rows: Iterable[Any]) -> str:
+    """Return the `digest` of the list of these rows, of which only one is held at a time."""
+    found = hashlib.sha256(b"[")
+    for number, row in enumerate(rows):
+        found.update(b"," if number else b"")
+        found.update(canonical_bytes(row))
+    found.update(b"]")
+    return f"sha256:{found.hexdigest()}"
 
 
 def seeded_order_key(seed: int, identifier: str) -> bytes:

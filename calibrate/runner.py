@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from calibrate.trial import AnyTrial, FailedTrial, Trial
 
 __all__ = ["Job", "run_trials"]
 
-LOOK_AHEAD = 64  # cases; what is stored of them is read at once
+SHORT = 100  # characters
+LOOK_AHEAD = 16  # cases; what is stored of them is read at once, which holds up what arrives
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ async def run_trials(
     something makes going on pointless (an endpoint that is down, a spent budget), nothing new is
     started, what is in flight is waited for and kept, and the first such error is raised.
     """
-    done: list[dict[int, AnyTrial]] = [{} for _ in jobs]
+    done: list[list[AnyTrial | None]] = [[None] * (repeats * len(job.cases)) for job in jobs]
     errors: list[CalibrateError] = []
 
     async def work(queue: Iterator[tuple[int, int, Case, int]]) -> None:
@@ -69,7 +71,7 @@ async def run_trials(
                 group.create_task(work(queue))
     if errors:
         raise errors[0]
-    return [[trials[number] for number in range(len(trials))] for trials in done]
+    return [[trial for trial in trials if trial is not None] for trials in done]
 
 
 def _by_endpoint(jobs: Sequence[Job]) -> Mapping[str, list[tuple[int, Job]]]:
@@ -107,6 +109,8 @@ def _trial(
             case, candidate.alias, repeat, asked, reply, Decimal(0), reply.latency_s, answer.source
         )
     text = response.text or ""
+    if len(text) <= SHORT:
+        text = sys.intern(text)  # labels and the like: one for all of the trials
     return Trial(
         case=case,
         model=candidate.alias,

@@ -10,7 +10,7 @@ from calibrate.candidates import Field, field_of
 from calibrate.config import Workflow
 from calibrate.dataset import Case, Example, load_cases, load_examples, seeded_order
 from calibrate.errors import CalibrateError, ConfigError, did_you_mean, gather
-from calibrate.fingerprint import digest
+from calibrate.fingerprint import digest_of_rows
 from calibrate.graders import NamedGrader, build_graders
 from calibrate.methods import Noting, noting_for
 from calibrate.project import Project
@@ -36,7 +36,7 @@ class Task:
     @cached_property
     def dataset_digest(self) -> str:
         """The digest of the cases, whatever their order; a run needs it several times."""
-        return digest([case.to_json() for case in sorted(self.cases, key=lambda c: c.id)])
+        return digest_of_rows(case.to_json() for case in sorted(self.cases, key=lambda c: c.id))
 
 
 def load_task(project: Project, name: str) -> Task:

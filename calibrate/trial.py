@@ -10,7 +10,7 @@ from calibrate.client import Source
 from calibrate.completion import ChatMessage, Failure, Usage
 from calibrate.dataset import Case
 from calibrate.graders.base import Grade
-from calibrate.methods import SignalCost
+from calibrate.methods import NO_COSTS, SignalCost
 
 __all__ = ["AnyTrial", "FailedTrial", "Trial", "passes"]
 
@@ -38,7 +38,7 @@ class Trial:
     latency_s: float | None  # None where it was not measured
     served_model: str
     source: Source
-    signal_costs: Mapping[str, SignalCost] = field(default_factory=dict)
+    signal_costs: Mapping[str, SignalCost] = field(default_factory=lambda: NO_COSTS)
 
     @property
     def score(self) -> float:

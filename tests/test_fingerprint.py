@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibrate.fingerprint import canonical_bytes, digest, json_problem, seeded_order_key
+from calibrate.fingerprint import (
+    canonical_bytes,
+    digest,
+    digest_of_rows,
+    json_problem,
+    seeded_order_key,
+)
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 TREES = st.recursive(
@@ -80,3 +86,8 @@ def test_deep_nesting_is_a_problem_and_not_a_crash() -> None:
     for _ in range(50_000):
         value = [value]
     assert json_problem(value) == "nested more than 100 levels deep"
+
+
+@pytest.mark.parametrize("rows", [[], [{"b": 1.0, "a": "é"}], [1, None, [2.5, {}]]])
+def test_the_digest_of_rows_is_that_of_their_list(rows: list[Any]) -> None:
+    assert digest_of_rows(iter(rows)) == digest(rows)

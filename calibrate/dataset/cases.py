@@ -20,6 +20,7 @@ __all__ = [
     "seeded_order",
 ]
 
+_NO_TAGS: dict[str, str] = {}  # one for all of the many cases without
 _CASE_KEYS = ("id", "input", "expected", "tags", "critical", "group")
 _EXAMPLE_KEYS = ("input", "expected")
 
@@ -31,7 +32,7 @@ class Case:
     id: str
     input: Any  # a string, or a mapping of strings to values
     expected: Any
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=lambda: _NO_TAGS)
     critical: bool = False
     group: str | None = None
 
@@ -158,7 +159,7 @@ def _case(value: dict[str, Any]) -> Case:
         id=value["id"],
         input=value["input"],
         expected=value["expected"],
-        tags=dict(value.get("tags", {})),
+        tags=value.get("tags") or _NO_TAGS,
         critical=value.get("critical", False),
         group=value.get("group"),
     )

@@ -8,13 +8,22 @@ from calibrate.candidates import Candidate
 from calibrate.client import Client
 from calibrate.config import Workflow
 from calibrate.dataset import Example
-from calibrate.methods.base import Ask, Method, Response, SignalCost
+from calibrate.methods.base import NO_COSTS, Ask, Method, Response, SignalCost
 from calibrate.methods.chat import Chat
 from calibrate.methods.nearest_example import NearestExample
 from calibrate.methods.noting import Noting, noting_for
 from calibrate.prompts import Prompt
 
-__all__ = ["Ask", "Method", "Noting", "Response", "SignalCost", "method_for", "noting_for"]
+__all__ = [
+    "NO_COSTS",
+    "Ask",
+    "Method",
+    "Noting",
+    "Response",
+    "SignalCost",
+    "method_for",
+    "noting_for",
+]
 
 
 def method_for(

@@ -12,7 +12,7 @@ from calibrate.completion import Request
 from calibrate.dataset import Case
 from calibrate.pricing import Price
 
-__all__ = ["Ask", "Method", "Response", "SignalCost"]
+__all__ = ["NO_COSTS", "Ask", "Method", "Response", "SignalCost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,9 @@ class SignalCost:
     wait_s: float | None
 
 
+NO_COSTS: Mapping[str, SignalCost] = {}  # one for all of the many answers without
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An answer as text with its serve-time signals; the text is None where the call failed."""
@@ -46,7 +49,7 @@ class Response:
     answer: Answer
     text: str | None
     signals: Mapping[str, float]
-    costs: Mapping[str, SignalCost] = field(default_factory=dict)  # of signals that are not free
+    costs: Mapping[str, SignalCost] = field(default_factory=lambda: NO_COSTS)  # if not free
 
 
 class Method(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from calibrate.candidates import Candidate, chat_form
 from calibrate.client import Answer, Client
@@ -36,7 +36,8 @@ class Chat:
         self._client = client
         self._reader = noting.reader
         self._further = FurtherCalls(candidate, noting, client)
-        self._ahead: dict[tuple[str, int], Request] = {}  # made when they were looked up
+        # Requests and their signals, made when they were looked up.
+        self._ahead: dict[tuple[str, int], tuple[Request, Mapping[str, float]]] = {}
 
     def preparation(self) -> list[Request]:
         return []
@@ -58,15 +59,15 @@ class Chat:
         return self._further.verdicts(case, request.messages, answer.reply.text or "")
 
     def look_ahead(self, asked: Sequence[tuple[Case, int]]) -> None:
-        ahead = {(case.id, repeat): self._request(case, repeat) for case, repeat in asked}
-        self._client.look_ahead(self._candidate.model.endpoint, list(ahead.values()))
-        for request in ahead.values():
-            self._reader.before(request.messages)
-        self._ahead.update(ahead)
+        requests = [self._request(case, repeat) for case, repeat in asked]
+        self._client.look_ahead(self._candidate.model.endpoint, requests)
+        for (case, repeat), request in zip(asked, requests, strict=True):
+            self._ahead[case.id, repeat] = request, self._reader.before(request.messages)
 
     async def respond(self, case: Case, repeat: int) -> Response:
         candidate = self._candidate
-        request = self._ahead.pop((case.id, repeat), None) or self._request(case, repeat)
+        ahead = self._ahead.pop((case.id, repeat), None)
+        request = self._request(case, repeat) if ahead is None else ahead[0]
         answer = await self._client.ask(
             candidate.model.endpoint,
             request,
@@ -76,7 +77,8 @@ class Chat:
         )
         if not isinstance(answer.reply, Completion):
             return Response(answer, None, {})
-        signals = both(self._reader.before(request.messages), self._reader.after(answer.reply))
+        before = self._reader.before(request.messages) if ahead is None else ahead[1]
+        signals = both(before, self._reader.after(answer.reply))
         response = Response(answer, answer.reply.text or "", signals)
         return await self._further.noted(case, request.messages, response)
 

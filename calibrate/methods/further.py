@@ -68,6 +68,8 @@ class FurtherCalls:
         Samples and verdict are asked at once. A signal that none of its calls gives is left out;
         its cost is not.
         """
+        if self._agreement is None and self._verifier is None:
+            return response
         text, reply = response.text or "", response.answer.reply
         samples = self.samples(response.answer.request) if is_sampled else []
         verdicts = self.verdicts(case, question, text)

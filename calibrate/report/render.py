@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
+from io import StringIO
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -69,7 +70,10 @@ def _render(template: str, **views: Any) -> str:
         "script": Markup(script),  # noqa: S704 - ours
         "script_digest": _digest(script),
     }
-    return _environment().get_template(template).render(views, **shared)
+    text = StringIO()  # a page is of thousands of pieces, which take more room than it
+    for piece in _environment().get_template(template).generate(views, **shared):
+        text.write(piece)
+    return text.getvalue()
 
 
 def _digest(text: str) -> str:
