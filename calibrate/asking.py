@@ -113,6 +113,7 @@ class Asker:
             repeats=self._repeats,
             concurrency=self._client.concurrency,
             on_trial=self._watcher.advance,
+            on_end=self._client.end,
         )
         for one, trials in zip(asked, found, strict=True):
             one.keep(trials)

@@ -39,26 +39,32 @@ async def run_trials(
     repeats: int = 1,
     concurrency: Callable[[str], int],
     on_trial: Callable[[AnyTrial], None],
+    on_end: Callable[[], None] = lambda: None,
 ) -> list[list[AnyTrial]]:
     """Return the trials of each job: of each case, its repeats together, in the cases' order.
 
     Endpoints are asked side by side, each with so many requests in flight, its jobs in turn. When
     something makes going on pointless (an endpoint that is down, a spent budget), nothing new is
-    started, what is in flight is waited for and kept, and the first such error is raised.
+    started (`on_end` is told), what is in flight is waited for and kept, and the first such error
+    is raised.
     """
     done: list[list[AnyTrial | None]] = [[None] * (repeats * len(job.cases)) for job in jobs]
     errors: list[CalibrateError] = []
 
     async def work(queue: Iterator[tuple[int, int, Case, int]]) -> None:
-        for at, number, case, repeat in queue:
-            if errors:
-                return
-            job = jobs[at]
+        while not errors:
             try:
+                if (asked := next(queue, None)) is None:
+                    return
+                at, number, case, repeat = asked
+                if not number % LOOK_AHEAD:
+                    await asyncio.sleep(0)  # stored answers give nothing else a turn
+                job = jobs[at]
                 response = await job.method.respond(case, repeat)
                 trial = _trial(job.candidate, case, repeat, response, grading)
             except CalibrateError as error:
                 errors.append(error)
+                on_end()
                 return
             done[at][number] = trial
             on_trial(trial)

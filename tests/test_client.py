@@ -67,6 +67,7 @@ class Desk:
     offline: bool = False
     read_stored: bool = True
     keep_given: bool = True
+    retry_failed: bool = False
     time: FakeTime = field(default_factory=FakeTime)
 
     def __post_init__(self) -> None:
@@ -87,6 +88,7 @@ class Desk:
                     offline=self.offline,
                     read_stored=self.read_stored,
                     keep_given=self.keep_given,
+                    retry_failed=self.retry_failed,
                     clock=self.time.clock,
                     sleep=self.time.sleep,
                 )
@@ -714,35 +716,64 @@ def test_requests_per_minute_are_kept_retries_included(tmp_path: Path) -> None:
 def test_the_cap_is_never_passed_with_many_in_flight(tmp_path: Path) -> None:
     # Each costs at most (1 byte + 32) * 1 + 8 * 10 = 113 per million; really 3 + 10 = 13.
     requests = [ask(letter, max_output_tokens=8) for letter in ascii_lowercase]
-    eight = threading.Barrier(8)
-
-    def script(_: Received) -> Response:
-        eight.wait(20)
-        return chat("a", usage=USAGE)
-
-    with Loopback(script) as server:
-        asked = desk(tmp_path, server, concurrency=64, limit_usd="0.001000")
+    with Loopback(lambda _: chat("a", usage=USAGE)) as server:
+        asked = desk(tmp_path, server, concurrency=64, limit_usd="0.000300")
         found = asked.ask_all(requests, PRICE)
     answers = [answer for answer in found if isinstance(answer, Answer)]
     refused = [refusal(e, BudgetError) for e in found if not isinstance(e, Answer)]
-    # 8 * 113 = 904 per million fit into 1000, and a ninth does not.
-    assert len(answers) == len(server.received) == 8
+    # 13 * 14 + 113 = 295 per million fit into 300, and 13 * 15 + 113 do not; two are 226.
+    assert len(answers) == len(server.received) == 15
+    assert server.most_in_flight <= 2
     assert set(refused) == {
-        "the cap of $0.001000 is reached: $0.000000 spent, $0.000904 in flight, the next request "
+        "the cap of $0.000300 is reached: $0.000195 spent, $0.000000 in flight, the next request "
         "may cost $0.000113; every answer is kept: raise --max-usd and run again to go on"
     }
-    assert asked.budget.spent_usd == 8 * Decimal("0.000013")
+    assert asked.budget.spent_usd == 15 * Decimal("0.000013")
+
+
+def test_what_is_in_flight_at_its_worst_is_waited_for_and_ends_no_run(tmp_path: Path) -> None:
+    requests = [ask(letter, max_output_tokens=8) for letter in ascii_lowercase]
+    with Loopback(lambda _: chat("a", usage=USAGE).after(0.01)) as server:
+        asked = desk(tmp_path, server, concurrency=64, limit_usd="0.001000")
+        found = asked.ask_all(requests, PRICE)
+    assert all(isinstance(answer, Answer) for answer in found)
+    assert server.most_in_flight == 8  # 904 per million; a ninth would pass 1000
+
+
+def test_after_an_end_no_further_attempt_is_made(tmp_path: Path) -> None:
+    async def ended(client: Client) -> BaseException | Answer:
+        client.end()
+        (found,) = await asyncio.gather(client.ask("e", ask(), FREE), return_exceptions=True)
+        return found
+
+    with Loopback(lambda _: chat("a")) as server:
+        found = desk(tmp_path, server).run(ended)
+    assert refusal(found, CalibrateError) == "the run was ended before this could be asked"
+    assert server.received == []
+
+
+def test_a_failure_that_is_retried_is_asked_again_once_a_run(tmp_path: Path) -> None:
+    with Loopback(lambda _: error(400, "no")) as server:
+        desk(tmp_path, server).ask(ask())
+        again = desk(tmp_path, server, keep_given=False, retry_failed=True)
+        again.run(lambda client: in_a_row(client, 3))
+    assert len(server.received) == 2
+
+
+async def in_a_row(client: Client, times: int) -> None:
+    for _ in range(times):
+        await client.ask("e", ask(), FREE)
 
 
 def test_what_was_answered_below_the_cap_is_kept_and_not_paid_again(tmp_path: Path) -> None:
     requests = [ask(str(n), max_output_tokens=8) for n in range(9)]
     with Loopback(lambda _: chat("a", usage=USAGE)) as server:
-        desk(tmp_path, server, limit_usd="0.000600").ask_all(requests, PRICE)
+        desk(tmp_path, server, limit_usd="0.000150").ask_all(requests, PRICE)
         reached = len(server.received)
         again = desk(tmp_path, server)
         again.ask_all(requests, PRICE)
-    assert reached == 5  # 5 * 113 = 565 per million
-    assert again.budget.spent_usd == 4 * Decimal("0.000013")
+    assert reached == 3  # 13 * 2 + 113 = 139 per million, and 13 more are too many
+    assert again.budget.spent_usd == 6 * Decimal("0.000013")
     assert len(server.received) == 9
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from calibrate.client import Client, Source
 from calibrate.completion import ChatMessage, FailureReason, Usage
 from calibrate.config import Bar, Endpoint, Message, Model, PriceRow, Workflow
 from calibrate.dataset import Case
-from calibrate.errors import BudgetError, CalibrateError, GraderError, ProviderError
+from calibrate.errors import BudgetError, CacheError, CalibrateError, GraderError, ProviderError
 from calibrate.graders import Grade, Grading, build_graders
 from calibrate.methods.chat import Chat
 from calibrate.methods.noting import Noting
@@ -285,3 +286,14 @@ def test_an_error_at_one_endpoint_starts_nothing_new_at_another() -> None:
     assert isinstance(failed, ProviderError)
     assert (len(one.received), len(other.received)) == (2, 2)
     assert len(other.delivered) == 2
+
+
+def test_what_cannot_be_looked_up_ends_the_run_like_any_error(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    run(tmp_path, right)
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE served")
+    connection.close()
+    failed, server = run(tmp_path, right)
+    assert isinstance(failed, CacheError)
+    assert server.received == []

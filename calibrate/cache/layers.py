@@ -98,8 +98,15 @@ class StoredAnswers:
         if (found is None or not found.is_recorded) and self._recorded(request) is not None:
             self._passed_over[model].add(request.key)
         if found is not None and isinstance(found.reply, Completion):
-            self._given[model].add(found.reply.served_model)
+            name = found.reply.served_model
+            if name not in self._given[model]:
+                self._given[model].add(name)
+                self._heard_elsewhere(model)
         return found
+
+    def spoilt(self, request: Request, base_url: str) -> Move | None:
+        """Return the move that has spoilt what this run was given of a request's model, if any."""
+        return self._spoilt.get(_model(request, base_url))
 
     def put(self, request: Request, base_url: str, reply: Reply) -> Move | None:
         """Add an answer that has arrived; return the move that it tells of, if any.
@@ -173,7 +180,7 @@ class StoredAnswers:
     def _name_arrived(self, model: ModelId, name: str) -> Move | None:
         arrived, given = self._arrived[model], self._given[model]
         counting = self._counting(model)
-        if name in arrived and name in counting:  # as nearly always
+        if name in arrived and name in given and given <= counting:  # as nearly always
             return None
         before = counting or self._recordings.served_names(model.kind, model.name)
         is_by_turns = name in arrived or len(arrived) > MOST_MOVES
@@ -188,6 +195,16 @@ class StoredAnswers:
             self._let_count(model, now)
         arrived.add(name)
         given.add(name)
+        return move or self._heard_elsewhere(model)
+
+    def _heard_elsewhere(self, model: ModelId) -> Move | None:
+        """Return the move of a model that another run on this cache has heard of, and this not."""
+        given, counting = self._given[model], self._counting(model)
+        if not counting or given <= counting or model in self._spoilt:
+            return None
+        before, now = tuple(sorted(given - counting)), tuple(sorted(counting))
+        move = self._spoilt[model] = Move(model, before, now, is_spoiling=True)
+        self._moves[model, move.is_by_turns] = move
         return move
 
     def _let_count(self, model: ModelId, names: frozenset[str]) -> None:

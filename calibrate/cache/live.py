@@ -43,6 +43,7 @@ _SERVED = (
     "SELECT served.name FROM models JOIN served ON served.model = models.id "
     "WHERE models.base_url = ? AND models.kind = ? AND models.name = ?"
 )
+_NOTHING: tuple[float, dict[bytes, str | None]] = (0.0, {})
 _FRESH_S = 0.05  # how long the file is taken to be as it was read; another run may change it
 
 
@@ -78,8 +79,8 @@ class Cache:
         self._added: dict[bytes, _Added] = {}
         self._served: dict[ModelId, frozenset[str]] = {}  # as read a moment ago
         self._read_at = 0.0
-        self._ahead: dict[bytes, str | None] = {}  # replies, and that there were none
-        self._ahead_at = 0.0
+        # By server: when it was read, and the replies, or that there were none.
+        self._ahead: dict[str, tuple[float, dict[bytes, str | None]]] = {}
 
     def __enter__(self) -> Cache:
         return self
@@ -97,9 +98,10 @@ class Cache:
 
     def look_ahead(self, requests: Sequence[Request], base_url: str) -> None:
         """Read together what `get` is asked for next: one by one that takes far longer."""
-        keys = [_key(request, base_url) for request in requests]
-        self._ahead_at = time.monotonic()
-        self._ahead = {**dict.fromkeys(keys), **self._read(keys)}
+        now, keys = time.monotonic(), [_key(request, base_url) for request in requests]
+        # What was added will be there before it is asked for.
+        found = dict.fromkeys(key for key in keys if key not in self._added)
+        self._ahead[base_url] = now, {**found, **self._read(list(found))}
 
     def get(self, request: Request, base_url: str) -> Reply | None:
         """Return the answer that counts, or None; one that cannot be read is an error."""
@@ -107,8 +109,9 @@ class Cache:
         added = self._added.get(key)
         if added is not None and added.is_given:
             return added.reply
-        if key in self._ahead and time.monotonic() - self._ahead_at <= _FRESH_S:
-            reply = self._ahead.pop(key)
+        read_at, ahead = self._ahead.get(base_url, _NOTHING)
+        if key in ahead and time.monotonic() - read_at <= _FRESH_S:
+            reply = ahead.pop(key)
         else:
             reply = self._read([key]).get(key)
         try:
@@ -134,7 +137,8 @@ class Cache:
         served = reply.served_model if isinstance(reply, Completion) else None
         key, model = _key(request, base_url), ModelId(base_url, request.kind, request.name)
         self._added[key] = _Added(model, served, request.canonical, reply, name_counts)
-        self._ahead.pop(key, None)
+        if base_url in self._ahead:
+            self._ahead[base_url][1].pop(key, None)
 
     def commit(self) -> None:
         """Write what was added; what cannot be written stays added."""

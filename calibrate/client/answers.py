@@ -87,7 +87,8 @@ class Client:
         # Answers of this run, each once: all of them where they are to be written down or no
         # storage gives them again, else those that came another way.
         self.given: dict[tuple[str, str], Answer] = {}
-        self._keeps_given = keep_given or cache is None or not read_stored
+        self._keeps_given = keep_given or cache is None or not read_stored or retry_failed
+        self._is_ended = False
         # By model, and by what of a request's key tells it from a run's others in little room.
         self._sources: defaultdict[ModelId, dict[int, Source]] = defaultdict(dict)
         self._in_flight: dict[tuple[str, str], asyncio.Future[Answer | None]] = {}
@@ -129,6 +130,8 @@ class Client:
         answer = self.given.get((endpoint, request.key)) or self.stored(endpoint, request)
         if answer is None:
             answer = await self._asked(endpoint, request, price, timeout_s, account)
+        elif (move := self._storage.spoilt(request, self._channel(endpoint).base_url)) is not None:
+            raise ModelMoved(str(move))
         self._give(endpoint, answer)
         return answer
 
@@ -159,8 +162,13 @@ class Client:
         """Return how many different requests were answered in this run, by where from."""
         return Counter(source for model in self._sources.values() for source in model.values())
 
+    def end(self) -> None:
+        """Begin no attempt any more; what is in flight goes on."""
+        self._is_ended = True
+
     def start_over(self) -> None:
         """After `ModelMoved`: forget what the models that have moved said in this run."""
+        self._is_ended = False
         moved = self._storage.start_over()
         for model in moved:
             del self._sources[model]
@@ -264,6 +272,7 @@ class Client:
                 self._endpoints[endpoint],
                 self._budget,
                 self._opened,
+                lambda: self._is_ended,
                 self._clock,
                 self._sleep,
             )

@@ -38,6 +38,7 @@ class Channel:
         settings: Endpoint,
         budget: Budget,
         transport: Callable[[], Transport],
+        is_ended: Callable[[], bool],
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -46,6 +47,7 @@ class Channel:
         self._wire = provider(settings.kind)
         self._budget = budget
         self._transport = transport
+        self._is_ended = is_ended
         self._clock = clock
         self._sleep = sleep
         self._limiter = Limiter(
@@ -98,6 +100,8 @@ class Channel:
         async with self._limiter.slot(likely_tokens(request)) as slot:
             if request.name in self._unusable:
                 raise ProviderError(self._unusable[request.name])
+            if self._is_ended():
+                raise CalibrateError("the run was ended before this could be asked")
             reply, cost, notice = await self._send_within_budget(request, price, timeout_s, account)
             slot.heed(notice)
             if isinstance(reply, Completion):
@@ -111,6 +115,7 @@ class Channel:
     ) -> tuple[Reply, Decimal, Notice]:
         """Send once, with the worst that it can cost set aside before."""
         worst = most_usd(request, price, timeout_s)
+        await self._budget.room_for(worst)
         self._budget.reserve(worst, account)
         paid = worst  # of an attempt that is interrupted nobody knows what it was billed
         try:

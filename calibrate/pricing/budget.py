@@ -37,6 +37,18 @@ class Budget:
         self.accounts: defaultdict[str, Account] = defaultdict(Account)
         self._reserved_usd = Decimal(0)
         self._idle: asyncio.Event | None = None  # made once somebody waits
+        self._settled: asyncio.Event | None = None  # as well
+
+    async def room_for(self, worst_usd: Decimal) -> None:
+        """Wait while nothing but what is in flight, at its worst, keeps an amount from the cap."""
+        while (
+            self.limit_usd is not None
+            and not self.is_shut
+            and self.spent_usd + worst_usd <= self.limit_usd
+            and self.spent_usd + self._reserved_usd + worst_usd > self.limit_usd
+        ):
+            self._settled = self._settled or asyncio.Event()
+            await self._settled.wait()
 
     def reserve(self, worst_usd: Decimal, account: str = "") -> None:
         """Set an amount aside; raises `BudgetError` where it could pass the cap.
@@ -67,6 +79,9 @@ class Budget:
         booked = self.accounts[account]
         booked.in_flight -= 1
         booked.spent_usd += actual_usd
+        if self._settled is not None:
+            self._settled.set()
+            self._settled = None
         if not self.in_flight and self._idle is not None:
             self._idle.set()
 

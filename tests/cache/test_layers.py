@@ -196,3 +196,37 @@ def test_a_servers_name_is_shown_on_one_line(tmp_path: Path) -> None:
     (note,) = stored.notes()
     assert note.isprintable()
     assert len(note) < 1000
+
+
+def test_a_move_that_another_run_on_the_cache_heard_of_is_heard_of_here(tmp_path: Path) -> None:
+    with Cache(tmp_path / "c.sqlite") as cache, Cache(tmp_path / "c.sqlite") as theirs:
+        mine, other = (
+            StoredAnswers(Recordings(None), cache),
+            StoredAnswers(Recordings(None), theirs),
+        )
+        for stored, text in ((mine, "a"), (other, "b")):
+            stored.put(ask(text), URL, by("A"))
+            stored.commit()
+        moved = other.put(ask("c"), URL, by("B"))
+        other.commit()
+        assert moved == Move(M, ("A",), ("B",), is_spoiling=True)
+        cache._served.clear()  # a moment passes
+        assert mine.put(ask("d"), URL, by("B")) == moved
+        assert mine.start_over() == {M}
+        assert mine.put(ask("a"), URL, by("B")) is None
+
+
+def test_a_move_is_heard_of_from_a_stored_answer_of_another_run(tmp_path: Path) -> None:
+    with Cache(tmp_path / "c.sqlite") as cache, Cache(tmp_path / "c.sqlite") as theirs:
+        mine, other = (
+            StoredAnswers(Recordings(None), cache),
+            StoredAnswers(Recordings(None), theirs),
+        )
+        mine.put(ask("a"), URL, by("A"))
+        mine.commit()
+        other.put(ask("b"), URL, by("B"))
+        other.commit()
+        cache._served.clear()  # a moment passes
+        assert mine.spoilt(ask("b"), URL) is None
+        assert mine.get(ask("b"), URL) is not None
+        assert mine.spoilt(ask("b"), URL) == Move(M, ("A",), ("B",), is_spoiling=True)

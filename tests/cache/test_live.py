@@ -444,6 +444,23 @@ def test_a_look_ahead_misses_no_answer_that_arrives_after_it(tmp_path: Path) -> 
         assert texts(cache, "a", "b") == ["new", "new"]
 
 
+def test_what_was_added_before_a_look_ahead_is_not_taken_to_be_missing(tmp_path: Path) -> None:
+    with Cache(database(tmp_path)) as cache:
+        cache.add(ask("a"), URL, answer("a"))
+        cache.look_ahead([ask("a"), ask("b")], URL)
+        cache.commit()
+        assert texts(cache, "a", "b") == ["a", None]
+
+
+def test_each_server_has_a_look_ahead_of_its_own(tmp_path: Path) -> None:
+    other = "http://127.0.0.1:2/v1"
+    with Cache(database(tmp_path)) as cache:
+        cache.put(ask("a"), URL, answer("a"))
+        cache.look_ahead([ask("a")], URL)
+        cache.look_ahead([ask("a")], other)
+        assert (texts(cache, "a"), cache.get(ask("a"), other)) == (["a"], None)
+
+
 def test_a_look_ahead_gives_nothing_of_a_model_that_moved_after_it(tmp_path: Path) -> None:
     with Cache(database(tmp_path)) as cache:
         cache.put(ask("a"), URL, served_as("old"))
