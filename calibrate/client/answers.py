@@ -23,7 +23,7 @@ __all__ = ["Answer", "Client", "Source"]
 
 # Answers that have arrived and are written together at most. Fewer are whenever nothing else is
 # ready to be done, so what a killed process may lose is what arrived in its last milliseconds.
-TOGETHER = 64
+TOGETHER = 16
 
 
 class Source(StrEnum):
