@@ -14,12 +14,12 @@ from calibrate.completion import Completion
 from calibrate.dataset import Case
 from calibrate.errors import CalibrateError
 from calibrate.graders import Grading
+from calibrate.graders.grading import SHORT
 from calibrate.methods import Method, Response
 from calibrate.trial import AnyTrial, FailedTrial, Trial
 
 __all__ = ["Job", "run_trials"]
 
-SHORT = 100  # characters
 LOOK_AHEAD = 16  # cases; what is stored of them is read at once, which holds up what arrives
 
 

@@ -78,7 +78,7 @@ class Progress(Watcher):
         tally = self._tallies[trial.model]
         self._follow(tally)
         tally.add(trial)
-        self._show_if_due()  # stored answers leave the loop no turn
+        self._show_if_due()  # stored answers leave the loop few turns
 
     def settle(self, verdict: Verdict) -> None:
         tally = self._tallies[verdict.model]

@@ -36,8 +36,7 @@ class Budget:
         self.is_shut = False
         self.accounts: defaultdict[str, Account] = defaultdict(Account)
         self._reserved_usd = Decimal(0)
-        self._idle: asyncio.Event | None = None  # made once somebody waits
-        self._settled: asyncio.Event | None = None  # as well
+        self._settled: asyncio.Event | None = None  # made once somebody waits
 
     async def room_for(self, worst_usd: Decimal) -> None:
         """Wait while nothing but what is in flight, at its worst, keeps an amount from the cap."""
@@ -47,8 +46,7 @@ class Budget:
             and self.spent_usd + worst_usd <= self.limit_usd
             and self.spent_usd + self._reserved_usd + worst_usd > self.limit_usd
         ):
-            self._settled = self._settled or asyncio.Event()
-            await self._settled.wait()
+            await self._next_settled()
 
     def reserve(self, worst_usd: Decimal, account: str = "") -> None:
         """Set an amount aside; raises `BudgetError` where it could pass the cap.
@@ -82,8 +80,6 @@ class Budget:
         if self._settled is not None:
             self._settled.set()
             self._settled = None
-        if not self.in_flight and self._idle is not None:
-            self._idle.set()
 
     def refund(self, usd: Decimal, account: str = "") -> None:
         """Take back some of what was spent: it had been counted at its worst."""
@@ -93,6 +89,8 @@ class Budget:
     async def all_settled(self) -> None:
         """Wait until nothing is in flight."""
         while self.in_flight:
-            if self._idle is None or self._idle.is_set():
-                self._idle = asyncio.Event()
-            await self._idle.wait()
+            await self._next_settled()
+
+    async def _next_settled(self) -> None:
+        self._settled = self._settled or asyncio.Event()
+        await self._settled.wait()

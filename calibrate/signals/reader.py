@@ -14,6 +14,7 @@ from calibrate.config import Workflow
 from calibrate.errors import ConfigError, gather
 from calibrate.policy.inputs import estimated_tokens, features_of, simplicity
 from calibrate.signals.answers import (
+    SHORT,
     NotJsonError,
     canonical,
     folded,
@@ -31,7 +32,6 @@ from calibrate.signals.settings import Settings, settings_of
 
 __all__ = ["SignalReader", "reader_for"]
 
-SHORT = 100  # characters
 MOST_KNOWN = 4096
 
 
